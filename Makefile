@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 LAB_ARGS ?=
 DEMO_ARGS ?=
 TEST_ARGS ?=
+WORKERS ?= auto
 SOAK ?= 120
 CONSTRAINTS ?= -c constraints.txt
 
@@ -19,8 +20,8 @@ help: ## show these lines
 lab: $(VENV)/lab.stamp ## open the guide in JupyterLab (LAB_ARGS="--no-browser --port 8899" is passed on)
 	$(BIN)/pyraft-lab lab $(LAB_ARGS)
 
-test: $(VENV)/all.stamp debian lint ## lint, then run every test, notebooks included (TEST_ARGS="-x tests/engine")
-	$(BIN)/python -m pytest $(TEST_ARGS)
+test: $(VENV)/all.stamp debian lint ## lint, then run every test, notebooks included (TEST_ARGS="-x tests/engine" WORKERS=0)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder $(TEST_ARGS)
 
 matrix: $(VENV)/all.stamp debian ## the fast rooms on the other Pythons found here, and with the lowest dependencies
 	$(BIN)/python -m pytest tests/test_matrix.py $(TEST_ARGS)

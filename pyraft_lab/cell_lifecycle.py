@@ -9,7 +9,7 @@ _ENDS: dict[str, tuple[str, list[Callable[[], None]]]] = {}
 
 
 def end_with_the_cell(end: Callable[[], None]) -> None:
-    """Have ``end`` called when the cell that runs now runs anew; outside of a notebook never."""
+    """Call ``end`` when the notebook cell that runs now is run again; outside of a notebook never."""
     cell, run = running()
     if not cell:
         return

@@ -151,12 +151,16 @@ class QuorumNotEnough(PyraftError):
 
 
 class ChangeInProgress(PyraftError):
-    """One membership change at a time: the last one must commit first (dissertation §4.1, openraft InProgress)."""
+    """One membership change at a time: the last one must commit first (dissertation §4.1, openraft InProgress).
 
-    def __init__(self, committed: object, effective: object) -> None:
+    ``committed`` and ``effective`` are the indexes of the last committed membership and of the newest.
+    """
+
+    def __init__(self, committed: int, effective: int) -> None:
         self.committed, self.effective = committed, effective
         super().__init__(
-            f"membership {effective} is not committed yet (the last committed is {committed}); wait for it"
+            f"the last change of membership, entry {effective}, is not committed yet; wait for it "
+            f"(the last committed membership is entry {committed})"
         )
 
 
@@ -197,9 +201,7 @@ class AlreadyInitialized(PyraftError):
 
     def __init__(self, node: int, last: object, vote: object) -> None:
         self.node, self.last, self.vote = node, last, vote
-        super().__init__(
-            f"node {node} has log {last} and vote {vote} already; change its membership with change_membership()"
-        )
+        super().__init__(f"node {node} already belongs to a cluster (log {last}, vote {vote}); use change_membership()")
 
 
 class Timeout(PyraftError, TimeoutError):
@@ -332,3 +334,8 @@ class Panicked(Fatal):
     def __init__(self, what: str) -> None:
         self.what = what
         super().__init__(f"the node panicked: {what}; it has stopped")
+
+
+def first_error(ended: BaseException) -> BaseException:
+    """The error itself; of a group, which tasks that fail together raise, the first one in it."""
+    return first_error(ended.exceptions[0]) if isinstance(ended, BaseExceptionGroup) else ended

@@ -25,6 +25,7 @@ from pyraft_lab.arguments import fitting, function
 from pyraft_lab.command import Batch, Sealed, is_portable_number, unseal
 from pyraft_lab.engine.log import Entry, Normal
 from pyraft_lab.engine.types import Index
+from pyraft_lab.immutable_map import ImmutableMap
 from pyraft_lab.session import (
     ANSWER_BYTES,
     Answer,
@@ -121,6 +122,9 @@ class Sessions:
     A session expires after ``expiry`` entries without use. The least recently used one expires early if there are more
     than ``most`` sessions or their answers take too many bytes. The cost of applying a command is bounded by its own
     size and the machine's work.
+
+    ``_by_use`` are sessions in order of their last use, as they were when it was made, and ``_place`` where the first
+    of them may be that was not used since; all others are newer. No session was used last before ``_unused_since``.
     """
 
     _FIELDS = ("machine", "expiry", "most", "sessions", "forgotten")
@@ -128,10 +132,12 @@ class Sessions:
     def __init__(self, machine: StateMachine, *, expiry: int = EXPIRY, most: int = MAX_SESSIONS) -> None:
         self.machine = machine
         self.expiry, self.most = expiry, most
-        self.sessions: dict[int, Session] = {}
+        self.sessions: ImmutableMap[int, Session] = ImmutableMap()
         self.forgotten: Index = 0
         self._bytes = 0
-        self._own: set[int] = set()
+        self._by_use: tuple[tuple[Index, int], ...] = ()
+        self._place: int = 0
+        self._unused_since: Index = 0
 
     @staticmethod
     def of(machine: "StateMachine | Sessions") -> "Sessions":
@@ -161,7 +167,10 @@ class Sessions:
 
     def snapshot(self) -> bytes:
         """Machine and sessions as bytes; sessions are included because a retry may arrive after the snapshot."""
-        sessions = [(client, (one.used, one.done, one.answers)) for client, one in self.sessions.items()]
+        sessions = [
+            (client, (used, self.sessions[client].done, _in_order(self.sessions[client].answers)))
+            for used, client in sorted((one.used, client) for client, one in self.sessions.items())
+        ]
         image = (sessions, self.machine.snapshot())
         return _pack((*image, self.forgotten) if self.forgotten else image)
 
@@ -169,15 +178,14 @@ class Sessions:
         """Replace machine and sessions by those of a snapshot; raises ``StorageFailed`` for other bytes."""
         image, sessions = read_image(data)
         self.machine.restore(image.machine)
-        self.sessions, self.forgotten = sessions, image.forgotten
+        self.sessions, self.forgotten = ImmutableMap.of(sessions), image.forgotten
         self._bytes = sum(one.bytes for one in sessions.values())
-        self._own = set(sessions)
+        self._by_use, self._place, self._unused_since = (), 0, 0
 
     def fork(self) -> "Sessions":
-        """An independent copy; the two share sessions until one changes them."""
-        twin = type(self)(self.machine.fork(), expiry=self.expiry, most=self.most)
-        twin.sessions, twin.forgotten, twin._bytes = dict(self.sessions), self.forgotten, self._bytes  # noqa: SLF001
-        self._own = set()
+        """An independent copy; its cost does not grow with the number of sessions."""
+        twin = type(self).__new__(type(self))
+        vars(twin).update(vars(self), machine=self.machine.fork())
         return twin
 
     def digest(self) -> str:
@@ -186,46 +194,35 @@ class Sessions:
 
     def _once(self, index: Index, sealed: Sealed) -> Answer:
         self._forget(index)
-        session = self._session(sealed.client)
-        if session is None:
+        before = self.sessions.get(sealed.client)
+        if before is None:
             if index - sealed.since > self.expiry or sealed.since < self.forgotten:
                 return Expired(index)
-            session = Session(index, 0, {})
-            self._own.add(sealed.client)
-        self.sessions[sealed.client] = session
-        session.used = index
-        self._bytes -= session.bytes
-        answer = self._answer(session, sealed)
-        self._bytes += session.bytes
+            before = Session(index)
+        answer, after = self._answer(Session(index, before.done, before.answers, before.bytes), sealed)
+        self.sessions = self.sessions.put(sealed.client, after)
+        self._bytes += after.bytes - before.bytes
         self._make_room()
         return answer
 
-    def _answer(self, session: Session, sealed: Sealed) -> Answer:
-        """The first answer to this serial: the remembered one, or a new one."""
+    def _answer(self, session: Session, sealed: Sealed) -> tuple[Answer, Session]:
+        """The first answer to this serial, the remembered one or a new one, and the session after it."""
         if sealed.serial <= session.done:
-            return Rejected(f"serial {sealed.serial} was answered and acknowledged long ago")
-        session.acknowledge(sealed.done)
+            return Rejected(f"serial {sealed.serial} was answered and acknowledged long ago"), session
+        session = session.acknowledge(sealed.done)
         known = session.answers.get(sealed.serial)
         if known is not None:
-            return known
+            return known, session
         if session.is_full:
-            return Rejected(f"the session has {len(session.answers)} answers that its client did not acknowledge")
+            why = f"the session has {len(session.answers)} answers that its client did not acknowledge"
+            return Rejected(why), session
         if type(sealed) is Batch:
             if not session.has_answered(sealed.serial - 1):
-                return OutOfOrder(sealed.serial)
+                return OutOfOrder(sealed.serial), session
             answer: Answer = self._run_all(sealed.command)
         else:
             answer = self._run(sealed.command)
-        session.remember(sealed.serial, answer)
-        return answer
-
-    def _session(self, client: int) -> Session | None:
-        """Remove the client's session and return a copy that no fork shares."""
-        session = self.sessions.pop(client, None)
-        if session is not None and client not in self._own:
-            session = Session(session.used, session.done, dict(session.answers), session.bytes)
-            self._own.add(client)
-        return session
+        return answer, session.remember(sealed.serial, answer)
 
     def _run(self, command: Any) -> Answer:
         result = self.machine.apply(command)
@@ -245,9 +242,9 @@ class Sessions:
         return None if session is None else session.answers.get(serial)
 
     def _forget(self, index: Index) -> None:
-        """Expire unused sessions; they are in order of their last use, so the least recently used is first."""
-        while self.sessions:
-            client = next(iter(self.sessions))
+        """Expire unused sessions, the least recently used first."""
+        while self.sessions and index - self._unused_since > self.expiry:
+            client = self._least_recently_used()
             if index - self.sessions[client].used <= self.expiry:
                 return
             self._drop(client)
@@ -255,13 +252,31 @@ class Sessions:
     def _make_room(self) -> None:
         """Expire the least recently used session early; sessions opened before its last use are then not accepted."""
         while len(self.sessions) > 1 and (len(self.sessions) > self.most or self._bytes > 4 * ANSWER_BYTES):
-            client = next(iter(self.sessions))
+            client = self._least_recently_used()
             self.forgotten = max(self.forgotten, self.sessions[client].used)
             self._drop(client)
 
+    def _least_recently_used(self) -> int:
+        """The client of the least recently used session; sorts them only after as many uses as there are sessions."""
+        while True:
+            while self._place < len(self._by_use):
+                used, client = self._by_use[self._place]
+                session = self.sessions.get(client)
+                if session is not None and session.used == used:
+                    self._unused_since = used
+                    return client
+                self._place += 1
+            self._by_use = tuple(sorted((one.used, client) for client, one in self.sessions.items()))
+            self._place = 0
+
     def _drop(self, client: int) -> None:
-        self._bytes -= self.sessions.pop(client).bytes
-        self._own.discard(client)
+        self._bytes -= self.sessions[client].bytes
+        self.sessions = self.sessions.without(client)
+
+
+def _in_order(answers: ImmutableMap[int, Answer]) -> dict[int, Answer]:
+    """A session's answers in order of their serials, so that equal sessions make equal bytes."""
+    return {serial: answers[serial] for serial in sorted(answers)}
 
 
 _DELETED: Any = object()
@@ -354,8 +369,8 @@ class KeyValue:
         """An independent copy; after 64 changes they are merged into a new shared table."""
         if len(self._changes) > 64:
             self._base, self._changes = self.data, {}
-        twin = copy(self)
-        twin._changes = dict(self._changes)  # noqa: SLF001 (its own twin)
+        twin = type(self).__new__(type(self))
+        vars(twin).update(vars(self), _changes=dict(self._changes))
         return twin
 
     def _operate(self, op: str, key: Any, command: Mapping[str, Any]) -> Any:

@@ -129,6 +129,11 @@ class Waiting(Struct, frozen=True, gc=False):
         for place, request in enumerate(self.requests, self.first.index):
             yield request, LogId(self.first.term, self.first.node, place)
 
+    @property
+    def last(self) -> Index:
+        """The index of the last entry."""
+        return self.first.index + len(self.requests) - 1
+
     def split(self, last: Index) -> tuple["Waiting", "Waiting"]:
         """The requests that wait for entries up to ``last``, and those that wait for later ones."""
         count = max(0, last + 1 - self.first.index)
@@ -204,10 +209,9 @@ class PendingRequests(Struct, frozen=True, kw_only=True):
         return pending, (*ended, *served)
 
     def _truncated(self, after: Index) -> tuple["PendingRequests", tuple[Outcome, ...]]:
-        kept = tuple(waiting.split(after)[0] for waiting in self.writes)
-        _, lost = self._split(after)
+        kept, lost = self._split(after)
         ended = tuple(RequestFailed(request, _replaced(id)) for waiting in lost for request, id in waiting)
-        return replace(self, writes=tuple(waiting for waiting in kept if waiting.requests)), ended
+        return replace(self, writes=kept), ended
 
     def _passed_over(self, last: Index) -> tuple["PendingRequests", tuple[Outcome, ...]]:
         due, later = self._split(last)
@@ -220,9 +224,20 @@ class PendingRequests(Struct, frozen=True, kw_only=True):
         return pending, (*ended, *served)
 
     def _split(self, last: Index) -> tuple[tuple[Waiting, ...], tuple[Waiting, ...]]:
-        """The requests that wait for an entry up to ``last``, and the others."""
-        parts = [waiting.split(last) for waiting in self.writes]
-        return tuple(due for due, _ in parts if due.requests), tuple(later for _, later in parts if later.requests)
+        """The requests that wait for an entry up to ``last``, and the others; they are in order of their entries."""
+        count = 0
+        while count < len(self.writes) and self.writes[count].first.index <= last:
+            count += 1
+        due, later = self.writes[:count], self.writes[count:]
+        if due and due[-1].last > last:
+            part, rest = due[-1].split(last)
+            return (*due[:-1], part), (rest, *later)
+        return due, later
+
+
+def is_last_step(membership: Membership, config: Config) -> bool:
+    """Whether a change ends with this membership; after a joint one its leader takes a second step by itself."""
+    return not (membership.is_joint and config.auto_leave)
 
 
 def grace(config: Config) -> float:
@@ -318,7 +333,7 @@ def _membership_error(
 ) -> PyraftError:
     match failure:
         case InProgress(committed, effective):
-            return ChangeInProgress(committed, effective)
+            return ChangeInProgress(committed.index, effective.index)
         case NoSuchLearner(learner):
             return LearnerNotFound(learner)
         case NoVoters():
@@ -340,10 +355,10 @@ def _refused(request: RequestId, refusal: Refusal) -> Outcome:
 
 
 def _replaced(id: LogId) -> OutcomeUnknowable:
-    return OutcomeUnknowable(f"entry {id} was replaced by another leader's")
+    return OutcomeUnknowable(f"entry {id.index} of term {id.term} was replaced by another leader's")
 
 
 def _outcome_unknown(id: LogId) -> OutcomeUnknowable:
     return OutcomeUnknowable(
-        f"node {id.node} no longer leads term {id.term}, and was not told what became of entry {id}"
+        f"node {id.node} no longer leads term {id.term}, and was not told what became of entry {id.index}"
     )

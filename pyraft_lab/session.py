@@ -9,6 +9,7 @@ from msgspec.msgpack import Decoder, Encoder
 from pyraft_lab.arguments import LARGEST
 from pyraft_lab.engine.types import Index
 from pyraft_lab.errors import StorageFailed
+from pyraft_lab.immutable_map import ImmutableMap
 
 MAX_ANSWERS = 1 << 18
 """The maximum number of unacknowledged answers in one session; at this number it accepts no new command."""
@@ -50,32 +51,33 @@ class OutOfOrder(Struct, frozen=True, tag=True):
 Answer = Value | Rejected | Expired | Batched | OutOfOrder
 
 
-class Session(Struct):
-    """A client's session: the index of its last use, and its answers to serials beyond ``done``."""
+class Session(Struct, frozen=True):
+    """A client's session: the index of its last use, and its answers to serials beyond ``done``; a value."""
 
     used: Index
-    done: int
-    answers: dict[int, Answer]
+    done: int = 0
+    answers: ImmutableMap[int, Answer] = ImmutableMap()
     bytes: int = 0
 
-    def acknowledge(self, done: int) -> None:
-        """Drop the answers up to ``done``; the cost depends on their number and not on how far ``done`` jumps."""
+    def acknowledge(self, done: int) -> "Session":
+        """Without the answers up to ``done``; the cost depends on their number and not on how far ``done`` jumps."""
         if done <= self.done:
-            return
+            return self
         seen = range(self.done + 1, done + 1)
-        for serial in seen if len(seen) <= len(self.answers) else [one for one in self.answers if one <= done]:
-            answer = self.answers.pop(serial, None)
-            self.bytes -= 0 if answer is None else _size(answer)
-        self.done = done
+        answers, size = self.answers, self.bytes
+        for serial in seen if len(seen) <= len(answers) else [one for one in answers if one <= done]:
+            answer = answers.get(serial)
+            if answer is not None:
+                answers, size = answers.without(serial), size - _size(answer)
+        return Session(self.used, done, answers, size)
 
     def has_answered(self, serial: int) -> bool:
         """Whether this serial was applied, or its client no longer waits for it."""
         return serial <= self.done or serial in self.answers
 
-    def remember(self, serial: int, answer: Answer) -> None:
-        """Keep the answer to a serial, the newest one."""
-        self.answers[serial] = answer
-        self.bytes += _size(answer)
+    def remember(self, serial: int, answer: Answer) -> "Session":
+        """With the answer to a serial, the newest one."""
+        return Session(self.used, self.done, self.answers.put(serial, answer), self.bytes + _size(answer))
 
     @property
     def is_full(self) -> bool:
@@ -128,7 +130,7 @@ def _restored(image: MachineImage) -> dict[int, Session]:
             raise unreadable_snapshot(f"session {client} has done={done} and was used last at {used}, after {last}")
         if not all(done < serial <= LARGEST for serial in answers):
             raise unreadable_snapshot(f"session {client} has an answer to a serial outside of {done + 1} to {LARGEST}")
-        sessions[client] = Session(used, done, answers, sum(map(_size, answers.values())))
+        sessions[client] = Session(used, done, ImmutableMap.of(answers), sum(map(_size, answers.values())))
         last = used
     if not 0 <= image.forgotten <= LARGEST:
         raise unreadable_snapshot(f"sessions are forgotten up to {image.forgotten}")

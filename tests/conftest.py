@@ -1,6 +1,24 @@
+from pathlib import Path
+
 import pytest
+from hypothesis import settings
 
 from pyraft_lab.network import broker
+
+settings.register_profile("beside busy processes", deadline=None)
+settings.load_profile("beside busy processes")
+
+LONG = ("test_matrix.py", "lite/", "test_docs.py", "lab/", "../notebooks/", "terminal/", "runtime/")
+"""Where the longest files are. They are begun first, so that no worker is left with one of them at the end."""
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Only whole files change places."""
+    places = [str((HERE / place).resolve()) for place in LONG]
+    items.sort(
+        key=lambda item: next((i for i, place in enumerate(places) if str(item.path).startswith(place)), len(places))
+    )
 
 
 @pytest.fixture(params=["mosquitto", "embedded"])

@@ -154,7 +154,7 @@ def same_end_other_start(figure: Figure, _: "re.Match[str]") -> bool:
 
 def committed_a_noop(figure: Figure, match: "re.Match[str]") -> bool:
     one, term, other = int(match[1]), int(match[2]), int(match[3])
-    places = [at for at, entry in figure.logs[one].items() if (entry.term, entry.what) == (term, "blank")]
+    places = [at for at, entry in figure.logs[one].items() if (entry.term, entry.what) == (term, "no-op")]
     return (
         any(figure.logs[one][at].is_committed for at in places)
         and figure.leads(other)
@@ -274,7 +274,7 @@ def all_caught_up(figure: Figure, _: "re.Match[str]") -> bool:
 
 
 def begins_with_members(figure: Figure, _: "re.Match[str]") -> bool:
-    return all(log[1].what.startswith("{") and log[2].what == "blank" for log in figure.logs.values())
+    return all(log[1].what.startswith("{") and log[2].what == "no-op" for log in figure.logs.values())
 
 
 CLAIMS: Mapping[str, Check] = {
@@ -284,7 +284,7 @@ CLAIMS: Mapping[str, Check] = {
     r"\(e\) an entry of term (\d+) is on a majority: everything before it is committed with it": carried_along,
     r"n(\d+) has (\w+) entries that cannot commit; n(\d+) leads the majority": cannot_commit,
     r"After the network has healed": all_alike,
-    r"Without the check: two servers can have different entries at one index, and call both committed": committed_apart,
+    r"Without the check: different entries at one index, all called committed": committed_apart,
     r"n(\d+) was down; the others have deleted the entries it needs": deleted_what_it_needs,
     r"After the snapshot: the same end, a different start": same_end_other_start,
     r"n(\d+) has committed the no-op entry of term (\d+); n(\d+) leads, and has another entry there": committed_a_noop,
@@ -296,12 +296,12 @@ CLAIMS: Mapping[str, Check] = {
     r"(\S+) stands in the log twice, and is applied twice": stands_twice,
     r"n1 never gets an answer; n(\d+) is the only leader of term (\d+)": only_leader,
     r"One server is cut off; the others elect a leader of a later term": another_leads,
-    r"Cut off, a follower campaigns again and again; its term deposes the leader when it returns": many_terms_later,
+    r"Cut off, n\d campaigns again and again; its term deposes the leader": many_terms_later,
     r"With pre-vote: the follower asks, nobody agrees, the leader stays": stays,
     r"With check-quorum: the deaf leader steps down, another is elected": another_leads,
     r"n(\d+) is suspended: the others go on without it": lags,
     r"n\d+ wakes up and catches up": all_caught_up,
-    r"How far each log reaches: n2 and n3 catch up as learners before they vote": all_caught_up,
+    r"How far each log reaches: n2 and n3 catch up before they vote": all_caught_up,
     r"From n(\d+) to n(\d+): a campaign without a timeout": hands_over,
     r"Entry 1 is the membership, entry 2 the no-op of the first leader": begins_with_members,
     r"n(\d+) repairs n\d+: A− refuses, A\+ accepts": repairs,

@@ -17,11 +17,11 @@ NONE = pytest.param(None, id="none", marks=pytest.mark.skip(reason="no other Pyt
 each = pytest.mark.parametrize("cell", [pytest.param(cell, id=cell.name) for cell in matrix.cells()] or [NONE])
 Done = subprocess.CompletedProcess[str]
 RUN = """
-from pyraft_lab.sim.faults.generate import unleash
+from pyraft_lab.sim.faults.generate import run_with_faults
 from pyraft_lab.sim.simulation import Simulation
 for seed in range(3):
     sim = Simulation(nodes=5, seed=seed)
-    unleash(sim, "heavy", 10.0, quiet=1.0)
+    run_with_faults(sim, "heavy", 10.0, quiet=1.0)
     print(len(sim.trace), sim.trace.digest())
 """
 

@@ -71,11 +71,11 @@ def test_a_request_gets_the_result_of_its_own_entry() -> None:
 
 def test_another_entry_at_its_index_leaves_the_outcome_unknown() -> None:
     pending, outcomes = waiting(10).after(Apply(entries(1, term=2)), results=["a"])
-    assert outcomes == (RequestFailed(10, OutcomeUnknowable("entry T1-N1.1 was replaced by another leader's")),)
+    assert outcomes == (RequestFailed(10, OutcomeUnknowable("entry 1 of term 1 was replaced by another leader's")),)
     assert pending.waiting == ()
 
 
-def test_truncation_ends_the_waiting_behind_it_only() -> None:
+def test_truncation_ends_the_waiting_after_it_only() -> None:
     pending, outcomes = waiting(10, 11, 12, first=5).after(Truncate(5))
     assert [one.request for one in outcomes] == [11, 12]
     assert pending.waiting == (10,)
@@ -92,7 +92,7 @@ def test_a_snapshot_of_another_history_ends_the_waiting_for_what_was_beyond_it()
     log = Log().append(entries(1, 2, 3))
     other = SnapshotMeta(last=LogId(2, 2, 2), membership=Membership.of({1}))
     pending, outcomes = waiting(10, 11, 12).after(InstallSnapshot(other), log=log)
-    assert outcomes == (RequestFailed(12, OutcomeUnknowable("entry T1-N1.3 was replaced by another leader's")),)
+    assert outcomes == (RequestFailed(12, OutcomeUnknowable("entry 3 of term 1 was replaced by another leader's")),)
     assert pending.waiting == (10, 11)
 
 
@@ -133,7 +133,7 @@ def test_what_concerns_nobody_changes_nothing() -> None:
         (NotLeading(None, Reason.UNINITIALIZED), NotInitialized, "node 3 belongs to no cluster"),
         (TooManyUncommitted(9, 8), Overloaded, "9 bytes"),
         (NoQuorum((1,), Membership.of({1, 2, 3})), QuorumNotEnough, "1 answered"),
-        (InProgress(LogId(1, 1, 1), LogId(1, 1, 2)), ChangeInProgress, "T1-N1.2"),
+        (InProgress(LogId(1, 1, 1), LogId(1, 1, 2)), ChangeInProgress, "entry 2"),
         (NoSuchLearner(4), LearnerNotFound, "node 4"),
         (NoVoters(), EmptyMembership, "at least one voter"),
         (PreconditionNotMet("last", "1", "2"), PreconditionFailed, "last is 2, not 1"),

@@ -48,8 +48,6 @@ DAMAGE = "storages notice damage"
 SYNCED = "storages sync before they return"
 KILLED_EVERY = 5
 """Batches between two kills."""
-SNAPSHOT_BYTES = 100
-"""Bytes that snapshots of these trials have at least; other files of a directory are smaller."""
 SHARE = 6
 """The number of parts of the conformance suite; each seed runs one of them."""
 

@@ -7,6 +7,7 @@ A mutant with a wrong rule has a scenario of its own. One with wrong code is put
 ('election safety', True)
 """
 
+from collections.abc import Iterable
 from itertools import chain
 
 from msgspec import Struct
@@ -28,18 +29,21 @@ TRIES = 2000
 
 def mutant(name: str) -> Mutant:
     """The mutant of a name; raises ``ConfigError``, which lists the names, for an unknown one."""
-    if name not in MUTANTS:
-        raise ConfigError("mutant", name, did_you_mean(name, MUTANTS))
-    return MUTANTS[name]
+    return _found(name, MUTANTS)
 
 
 def any_mutant(name: str) -> Mutant | CodeMutant:
     """The mutant of a name, with its mistake in the rules or in other code; raises ``ConfigError`` likewise."""
     if name in CODE_MUTANTS:
         return CODE_MUTANTS[name]
-    if name not in MUTANTS:
-        raise ConfigError("mutant", name, did_you_mean(name, (*MUTANTS, *CODE_MUTANTS)))
-    return MUTANTS[name]
+    return _found(name, (*MUTANTS, *CODE_MUTANTS))
+
+
+def _found(name: str, known: Iterable[str]) -> Mutant:
+    try:
+        return MUTANTS[name]
+    except KeyError:
+        raise ConfigError("mutant", name, did_you_mean(name, known)) from None
 
 
 class Caught(Struct, frozen=True):
@@ -54,17 +58,17 @@ class Caught(Struct, frozen=True):
     events: int = 0
 
 
-def catch(target: CodeMutant, tries: int = TRIES) -> Caught:
+def catch(target: CodeMutant) -> Caught:
     """Put a mutant with wrong code to the default campaign: its own seed first, then the others in order.
 
-    Raises ``PyraftError`` if none of ``tries`` seeds shows a violation.
+    Raises ``PyraftError`` if none of ``TRIES`` seeds shows a violation.
     """
     with target.edit.applied():
-        for count, seed in enumerate(chain([target.seed], range(tries)), start=1):
+        for count, seed in enumerate(chain([target.seed], range(TRIES)), start=1):
             row = run_seed(CampaignSettings().trial(seed))
             if not row.ok:
                 return _caught(row, count)
-    raise PyraftError(f"{tries} seeds of the default campaign did not show that the mutant {target.name} is wrong")
+    raise PyraftError(f"{TRIES} seeds of the default campaign did not show that the mutant {target.name} is wrong")
 
 
 def _caught(row: Row, count: int) -> Caught:
@@ -73,7 +77,7 @@ def _caught(row: Row, count: int) -> Caught:
     try:
         small = shrink(row.capsule)
     except PyraftError:
-        return Caught(row, count)  # it does not fall when only the order of events is kept
+        return Caught(row, count)  # nothing is violated when only the order of events is kept
     return Caught(row, count, small.trace.story(), len(small.trace))
 
 

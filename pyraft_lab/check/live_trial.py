@@ -81,7 +81,7 @@ class Watch:
         if record.step is None:
             return
         for id in self.history.write(record.step, record.id):
-            self.add("log matching", f"entry {id} of node {record.node} stands behind another log than elsewhere")
+            self.add("log matching", f"entry {id} of node {record.node} follows another log than it does elsewhere")
         for fact in facts_of(record.step):
             for name, what in violations(self.history, fact, one_a_term=not self.ordered):
                 self.add(name, what)

@@ -183,7 +183,7 @@ def _campaign(spec: Raft, after: RaftState) -> None:
         if after.vote.node == after.id:
             spec.start_election(after.id)
         else:
-            spec.hear_of_term(after.id, after.term)
+            spec.update_term(after.id, after.term)
 
 
 def _rule(spec: Raft, step: Step) -> None:

@@ -37,7 +37,9 @@ def shrink(run: Simulation | str) -> Simulation:
         raise ConfigError("run", run, "must be a Simulation, or its capsule, a string")
     found = failure(run)
     if found is None:
-        raise PyraftError("nothing fell in this run; there is nothing to shrink it to")
+        raise PyraftError(
+            "nothing is violated in this run, so there is nothing to shrink; shrink a run with a violation"
+        )
     small = Shrinker(run, found.name)
     small.drop_servers()
     small.drop_moves()
@@ -68,7 +70,7 @@ class Shrinker:
         if self._rests_on_clocks() or not self._accept(self.moves):
             self.timing = by_the_clock
             if not self._accept(self.moves):
-                raise PyraftError(f"{violation} does not fall again when the run is played move by move")
+                raise PyraftError(f"{violation} is not violated again when the run is played move by move")
 
     def _rests_on_clocks(self) -> bool:
         """Whether lease reads make the run depend on clocks, without right rules to exclude that as the cause."""

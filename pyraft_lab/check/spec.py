@@ -43,7 +43,7 @@ Index = int
 """The place of an entry in a log; the first is 1."""
 Voters = tuple[frozenset[NodeId], ...]
 """One set of voters; two while the cluster changes from the first to the second (§6)."""
-NOBODY: NodeId = 0
+NO_NODE: NodeId = 0
 
 
 class NotAllowed(Exception):
@@ -65,7 +65,7 @@ class Disk(NamedTuple):
     """The persistent state of a server: what a crash leaves of it."""
 
     term: Term = 0
-    voted_for: NodeId = NOBODY
+    voted_for: NodeId = NO_NODE
     log: tuple[Entry, ...] = ()
     snapshot: Index = 0
 
@@ -112,7 +112,7 @@ class Server:
         """The state machine: every command applied so far, in order."""
         return [entry.command for entry in self.log[: self.applied]]
 
-    def enter(self, term: Term, voted_for: NodeId = NOBODY) -> None:
+    def enter(self, term: Term, voted_for: NodeId = NO_NODE) -> None:
         """Enter a later term, in which no vote is given yet; a term never decreases (§5.1)."""
         if term > self.term:
             self.term, self.voted_for = term, voted_for
@@ -169,7 +169,7 @@ class Raft:
 
     # Terms and elections (§5.1, §5.2, §5.4.1)
 
-    def hear_of_term(self, node: NodeId, term: Term) -> None:
+    def update_term(self, node: NodeId, term: Term) -> None:
         """A server learns of a later term; a candidate or leader becomes a follower."""
         server = self.servers[node]
         later = server.term < term <= self.latest_term
@@ -192,7 +192,7 @@ class Raft:
         server, last = self.servers[node], self.asked[term, candidate]
         _require(term >= server.term, "the candidate's term is over")
         server.enter(term)
-        _require(server.voted_for in (NOBODY, candidate), f"its vote of this term is given to {server.voted_for}")
+        _require(server.voted_for in (NO_NODE, candidate), f"its vote of this term is given to {server.voted_for}")
         _require(last >= server.last, f"its log {server.last} is more up-to-date than the candidate's {last}")
         server.voted_for, server.role = candidate, Role.FOLLOWER
 

@@ -220,12 +220,12 @@ class Dice:
     """The random numbers of one draw."""
 
     def __init__(self, seed: int) -> None:
-        self.seed, self.thrown = seed, 0
+        self.seed, self.drawn = seed, 0
 
     def fraction(self) -> float:
         """A number in [0, 1)."""
-        self.thrown += 1
-        return chance(self.seed, PURPOSE, 0, self.thrown)
+        self.drawn += 1
+        return chance(self.seed, PURPOSE, 0, self.drawn)
 
     def chance(self, share: float) -> bool:
         """Whether something happens that happens in this share of all cases."""

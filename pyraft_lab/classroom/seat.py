@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
+from random import random
 
 from msgspec import Struct
 
@@ -20,8 +21,12 @@ from pyraft_lab.runtime.room import Playing, SeatPlayer
 from pyraft_lab.runtime.rpc import AddLearner, ChangeMembership
 
 log = logging.getLogger(__name__)
-ECHO_TIMEOUT = 2.0
-"""Seconds that a message to the room may take to come back."""
+ECHO_TIMEOUT = 10.0
+"""Seconds that a message to the room may take to come back; a class that joins at once keeps its broker busy."""
+RETRY_PAUSE = 0.2
+"""The shortest pause in seconds before a change of membership is asked for again."""
+LEAVE_TIMEOUT = 10.0
+"""Seconds in which a node tries to leave the membership; others may be leaving at the same moment."""
 
 
 class RoomAddress(Struct, frozen=True, kw_only=True):
@@ -84,6 +89,9 @@ async def take_seat(
         )
         remote.publish_playing(me, Playing(by_hand=False))
         await _be_heard(place, remote, me)
+        if not remote.was_first_to_play(me):
+            log.info("another node took seat %s at the same moment", me)
+            continue  # two nodes with one number would be one node that loses its log
         told(me)
         try:
             await _sit(seat, remote, stop, player, observers)
@@ -141,13 +149,16 @@ def _members(remote: Remote) -> AbstractSet[NodeId]:
     return set() if leader is None else remote.metrics[leader].committed_membership.nodes.keys()
 
 
-async def _insist(remote: Remote, question: AddLearner | ChangeMembership) -> None:
-    while True:
+async def _insist(
+    remote: Remote, question: AddLearner | ChangeMembership, *, unless: Callable[[], bool] = lambda: False
+) -> None:
+    """Ask again until it is done; one change of membership at a time is accepted."""
+    while not unless():
         try:
             await remote.ask_leader(question, seconds=10.0)
         except PyraftError as failed:
             log.info("%s; trying again", failed)
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(RETRY_PAUSE * (1 + random()))  # not all of a class at the same moment
         else:
             return
 
@@ -156,9 +167,10 @@ async def _leave_membership(remote: Remote, me: NodeId, stop: asyncio.Event, lea
     """Leave the membership before the end, unless no other voter is up."""
     await stop.wait()
     try:
-        if any(node != me for node in remote.metrics):
-            await remote.ask_leader(ChangeMembership(RemoveVoters(frozenset({me}))), seconds=5.0)
-    except PyraftError as failed:
-        log.warning("left without leaving the membership: %s", failed)
+        async with asyncio.timeout(LEAVE_TIMEOUT):
+            change = ChangeMembership(RemoveVoters(frozenset({me})))
+            await _insist(remote, change, unless=lambda: not any(node != me for node in remote.metrics))
+    except TimeoutError:
+        log.warning("left without leaving the membership: no leader has removed the node in %g s", LEAVE_TIMEOUT)
     finally:
         leaving.set()

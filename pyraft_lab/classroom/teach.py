@@ -127,14 +127,21 @@ NOTICED = 0.3
 
 async def _screen(room: str, remote: Remote, commands: TeacherCommands, told: str) -> None:
     """Draw the room, and read commands below it."""
-    desk, view, console = CommandQueue(commands), View(room, remote), Console()
+    queue, view, console = CommandQueue(commands), View(room, remote), Console()
     invited = Text(told)
-    editor = LineEditor(desk.start)
+    editor = LineEditor(queue.start)
     with keys(editor.on_key), Live(console=console, auto_refresh=False, screen=True) as live:
         while True:
             table = view.picture(console.width, notes=notes(remote, commands.bots))
             prompt = Text.assemble(("> ", "bold"), editor.text, ("_", "blink"))
-            parts = (table, invited, Text(commands.faults_in_force, style="bold"), desk.answer, desk.running(), prompt)
+            parts = (
+                table,
+                invited,
+                Text(commands.faults_in_force, style="bold"),
+                queue.answer,
+                queue.running(),
+                prompt,
+            )
             live.update(Group(*parts), refresh=True)
             await asyncio.sleep(PAUSE)
 

@@ -5,8 +5,9 @@ from typing import Any
 
 from msgspec import Struct
 
+from pyraft_lab.client.batches import CallId, Part, RequestId
 from pyraft_lab.client.requests import Operate, Request
-from pyraft_lab.client.state import CallId, ClientCall, ClientState, Part, RequestId
+from pyraft_lab.client.state import ClientCall, ClientState
 from pyraft_lab.engine.types import NodeId
 
 
@@ -99,6 +100,13 @@ class Deliver(Struct, frozen=True, tag=True):
     parts: Sequence[Part]
     values: Sequence[Any]
     rejected: Mapping[int, str] = {}
+
+    def rejection(self, part: Part) -> str | None:
+        """Why the machine rejected a command of this part; ``None`` if it rejected none."""
+        if not self.rejected:
+            return None
+        places = range(part.place, part.place + part.count)
+        return next((self.rejected[place] for place in places if place in self.rejected), None)
 
 
 class Fail(Struct, frozen=True, tag=True):

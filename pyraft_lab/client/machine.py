@@ -5,11 +5,12 @@ without an answer the client asks for the outcome before it sends the commands a
 of their serials: a node's state machine refuses a batch that arrives before its predecessor.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, assert_never
 
 from msgspec.structs import replace
 
+from pyraft_lab.client.batches import Batch, Batches, CallId, Part, RequestId
 from pyraft_lab.client.events import (
     AttemptTimer,
     CancelTimer,
@@ -31,15 +32,11 @@ from pyraft_lab.client.sending import Turn, ask_all, rest
 from pyraft_lab.client.state import (
     MOST_EXPIRED,
     MOST_TRIED,
-    Batch,
-    CallId,
     ClientCall,
     ClientState,
     Operation,
-    Part,
     Read,
     Reading,
-    RequestId,
     Tried,
     Write,
 )
@@ -56,6 +53,7 @@ from pyraft_lab.errors import (
     Timeout,
     UnknownNode,
 )
+from pyraft_lab.immutable_map import ImmutableMap
 from pyraft_lab.session import Answer, Batched, Expired, OutOfOrder, Rejected, Value
 
 REFUSALS = (NotLeader, NotInitialized, Overloaded, QuorumNotEnough, UnknownNode)
@@ -64,7 +62,7 @@ UNCERTAIN = (OutcomeUnknown, NetworkFailed, Fatal, TimeoutError)
 """Errors after which it may have happened; the next attempt first asks for the outcome."""
 TRIED_ONCE = (OutcomeUnknown, Fatal)
 """Errors after which an operation is not asked for again: it has no session that would carry it out once only."""
-NOBODY: CallId = 0
+CANCELLED: CallId = 0
 """The call id of a read whose caller was cancelled."""
 
 
@@ -115,7 +113,8 @@ def _on_timer(turn: Turn, timer: Timer) -> None:
         case AttemptTimer(request):
             if request in turn.state.asked:
                 turn.tell(Forget(request))
-                turn.know(silences=turn.state.silences + 1)
+                silent = turn.state.silent | {turn.state.asked[request]}
+                turn.know(silences=turn.state.silences + 1, silent=silent)
                 _on_failure(turn, request, Timeout("an answer", 0.0))
         case _:
             assert_never(timer)
@@ -129,22 +128,22 @@ def _on_reply(turn: Turn, request: RequestId, reply: Any) -> None:
     operation = turn.state.operating.get(request)
     is_from_leader = operation is None or not operation.is_local
     turn.know(leader=node if is_from_leader else turn.state.leader, failures=0, silences=0, tried=())
+    turn.know(silent=turn.state.silent - {node})
     if operation is not None:
-        turn.know(operating=_all_but(turn.state.operating, request))
+        turn.know(operating=turn.state.operating.without(request))
         turn.tell(Deliver((Part(operation.call, 0, 1, 0),), (reply,)))
     elif request == turn.state.opening:
         _on_opened(turn, reply)
-    elif (reading := _reading(turn.state, request)) is not None:
+    elif (reading := turn.state.readings.get(request)) is not None:
         _on_answers(turn, node, reading, reply)
     else:
-        _on_outcome(turn, node, _batch(turn.state, request), reply)
+        _on_outcome(turn, node, turn.state.batches.of_request(request), reply)
 
 
 def _settle(turn: Turn, request: RequestId) -> NodeId:
     """Remove a request that has ended; returns the node that was asked."""
-    asked = dict(turn.state.asked)
-    node = asked.pop(request)
-    turn.know(asked=asked)
+    node = turn.state.asked[request]
+    turn.know(asked=turn.state.asked.without(request))
     turn.tell(CancelTimer(AttemptTimer(request)))
     return node
 
@@ -152,7 +151,7 @@ def _settle(turn: Turn, request: RequestId) -> NodeId:
 def _on_opened(turn: Turn, since: int) -> None:
     """Open the session; batches that the last session did not apply get new serials, in order."""
     session = turn.state.session
-    batches = tuple(
+    batches = Batches.of(
         replace(batch, serial=serial, must_wait=False) for serial, batch in enumerate(turn.state.batches, session.next)
     )
     session = replace(session, since=since, next=session.next + len(batches), is_open=True)
@@ -215,7 +214,9 @@ def _end_batch(turn: Turn, batch: Batch, error: PyraftError) -> None:
 
 def _on_applied(turn: Turn, node: NodeId, batch: Batch, values: Sequence[Any], rejected: dict[int, str]) -> None:
     _remove(turn, batch)
-    turn.know(expired=0, batches=tuple(replace(one, must_wait=False) for one in turn.state.batches))
+    turn.know(expired=0)
+    for one in turn.state.batches.holding_back:
+        turn.know(batches=turn.state.batches.put(replace(one, must_wait=False)))
     if len(values) == len(batch.commands):
         turn.tell(Deliver(batch.parts, values, rejected))
     else:
@@ -244,13 +245,13 @@ def _release(turn: Turn, request: RequestId, *, is_uncertain: bool) -> Sequence[
         turn.know(opening=None)
         return [write.call for write in turn.state.writes]
     if (operation := turn.state.operating.get(request)) is not None:
-        operations = (operation,) if operation.call != NOBODY else ()
-        turn.know(operations=(*operations, *turn.state.operations), operating=_all_but(turn.state.operating, request))
+        operations = (operation,) if operation.call != CANCELLED else ()
+        turn.know(operations=(*operations, *turn.state.operations), operating=turn.state.operating.without(request))
         return [operation.call]
-    if (reading := _reading(turn.state, request)) is not None:
+    if (reading := turn.state.readings.get(request)) is not None:
         _put_back(turn, reading, reading.reads)
         return [read.call for read in reading.reads]
-    batch = _batch(turn.state, request)
+    batch = turn.state.batches.of_request(request)
     if not batch.parts:
         _remove(turn, batch)
     elif batch.is_uncertain or is_uncertain:
@@ -261,17 +262,29 @@ def _release(turn: Turn, request: RequestId, *, is_uncertain: bool) -> Sequence[
 
 
 def _turn_elsewhere(turn: Turn, node: NodeId, error: Exception) -> None:
-    """Follow a hint at once; without one, or if hints form a circle, wait for the election."""
+    """Follow a hint at once; without one, or if hints form a circle, wait for the election.
+
+    A hint at a node that was silent is like none: that node is asked again when the others had their turn.
+    """
     failures = turn.state.failures + 1
     turn.know(failures=failures)
+    known = {*turn.state.nodes} - turn.state.silent - {node}
     match error:
-        case NotLeader(leader=hint) if hint != node and hint in turn.state.nodes and failures % 3:
+        case NotLeader(leader=hint) if hint in known and failures % 3:
             turn.know(leader=hint)
         case Overloaded(retry_after=seconds):
             rest(turn, at_least=seconds or 0.0)
         case _:
             turn.know(leader=None, turn=turn.state.turn + 1)
+            _pass_over_silent(turn)
             rest(turn)
+
+
+def _pass_over_silent(turn: Turn) -> None:
+    """Let each node that gave no answer miss one turn: another attempt takes longer there than at the others."""
+    nodes = turn.state.nodes
+    while nodes and (node := nodes[turn.state.turn % len(nodes)]) in turn.state.silent:
+        turn.know(turn=turn.state.turn + 1, silent=turn.state.silent - {node})
 
 
 # Ends of calls
@@ -282,11 +295,13 @@ def _give_up(turn: Turn, calls: Iterable[CallId], seconds: float) -> None:
     state, gone = turn.state, frozenset(calls)
     sent = {part.call for batch in state.batches if batch.sent for part in batch.parts}
     writing = {write.call for write in state.writes} | {part.call for batch in state.batches for part in batch.parts}
-    reading = {read.call for reading in state.readings for read in reading.reads}
+    reading = {read.call for reading in state.readings.values() for read in reading.reads}
     reading |= {read.call for read in state.reads}
     operating = {one.call for one in (*state.operations, *state.operating.values())}
     sent |= {one.call for one in state.operating.values()}
-    tried = [(one.node, one.said) for one in state.tried] + [(node, "") for node in state.asked.values()]
+    tried = [(one.node, one.said) for one in state.tried] + [
+        (state.asked[request], "") for request in sorted(state.asked)
+    ]
     for call in sorted(gone & (writing | reading | operating)):
         what = "a write" if call in writing else "an operation" if call in operating else "a read"
         turn.tell(Fail(call, Timeout(what, seconds, tried=tried, may_have_happened=call in sent)))
@@ -294,7 +309,7 @@ def _give_up(turn: Turn, calls: Iterable[CallId], seconds: float) -> None:
 
 
 def _fail(turn: Turn, calls: Iterable[CallId], error: Exception) -> None:
-    ended = dict.fromkeys(call for call in calls if call != NOBODY)
+    ended = dict.fromkeys(call for call in calls if call != CANCELLED)
     for call in ended:
         turn.tell(Fail(call, error))
     _drop(turn, frozenset(ended))
@@ -303,16 +318,19 @@ def _fail(turn: Turn, calls: Iterable[CallId], error: Exception) -> None:
 def _drop(turn: Turn, gone: frozenset[CallId]) -> None:
     """Forget calls; a batch in progress stays until it ends, because its serial is used."""
     state = turn.state
-    batches = tuple(_without(batch, gone) for batch in state.batches)
+    batches = (_without(batch, gone) for batch in state.batches)
     turn.know(
         writes=tuple(write for write in state.writes if write.call not in gone),
         reads=tuple(read for read in state.reads if read.call not in gone),
-        batches=tuple(batch for batch in batches if batch.parts or batch.request is not None),
-        readings=tuple(_without_reads(reading, gone) for reading in state.readings),
+        batches=Batches.of(batch for batch in batches if batch.parts or batch.request is not None),
+        readings=ImmutableMap.of({request: _without_reads(one, gone) for request, one in state.readings.items()}),
         operations=tuple(one for one in state.operations if one.call not in gone),
-        operating={
-            request: replace(one, call=NOBODY) if one.call in gone else one for request, one in state.operating.items()
-        },
+        operating=ImmutableMap.of(
+            {
+                request: replace(one, call=CANCELLED) if one.call in gone else one
+                for request, one in state.operating.items()
+            }
+        ),
     )
 
 
@@ -323,24 +341,11 @@ def _without(batch: Batch, gone: frozenset[CallId]) -> Batch:
 
 
 def _without_reads(reading: Reading, gone: frozenset[CallId]) -> Reading:
-    reads = tuple(replace(read, call=NOBODY) if read.call in gone else read for read in reading.reads)
+    reads = tuple(replace(read, call=CANCELLED) if read.call in gone else read for read in reading.reads)
     return replace(reading, reads=reads)
 
 
-# Lookups and changes
-
-
-def _all_but(operating: Mapping[RequestId, Operation], request: RequestId) -> dict[RequestId, Operation]:
-    return {one: operation for one, operation in operating.items() if one != request}
-
-
-def _reading(state: ClientState, request: RequestId) -> Reading | None:
-    return next((reading for reading in state.readings if reading.request == request), None)
-
-
-def _batch(state: ClientState, request: RequestId) -> Batch:
-    """The batch of a request that is neither for a session nor for reads."""
-    return next(batch for batch in state.batches if batch.request == request)
+# Changes
 
 
 def _change(turn: Turn, batch: Batch, **changes: Any) -> None:
@@ -348,18 +353,17 @@ def _change(turn: Turn, batch: Batch, **changes: Any) -> None:
     if not batch.parts:
         _remove(turn, batch)
         return
-    changed = replace(batch, **changes)
-    turn.know(batches=tuple(changed if one.serial == batch.serial else one for one in turn.state.batches))
+    turn.know(batches=turn.state.batches.without(batch.serial).put(replace(batch, **changes)))
 
 
 def _remove(turn: Turn, batch: Batch) -> None:
-    turn.know(batches=tuple(one for one in turn.state.batches if one.serial != batch.serial))
+    turn.know(batches=turn.state.batches.without(batch.serial))
 
 
 def _put_back(turn: Turn, reading: Reading, left: Iterable[Read]) -> None:
     """Put unanswered queries first in the queue."""
     state = turn.state
     turn.know(
-        readings=tuple(one for one in state.readings if one.request != reading.request),
-        reads=(*(read for read in left if read.call != NOBODY), *state.reads),
+        readings=state.readings.without(reading.request),
+        reads=(*(read for read in left if read.call != CANCELLED), *state.reads),
     )

@@ -9,9 +9,10 @@ from typing import Any
 
 from msgspec.structs import force_setattr, replace
 
+from pyraft_lab.client.batches import Batch, Part, RequestId
 from pyraft_lab.client.events import Ask, AttemptTimer, Command, RetryTimer, SetTimer
 from pyraft_lab.client.requests import FindOutcome, OpenSession, Operate, ReadMany, Request, WriteBatch
-from pyraft_lab.client.state import Batch, ClientState, Part, Read, Reading, RequestId, Write, first_batch
+from pyraft_lab.client.state import ClientState, Read, Reading, Write, first_batch
 from pyraft_lab.command import seal
 from pyraft_lab.engine.events import ReadPolicy
 
@@ -74,10 +75,10 @@ def _open_session(turn: Turn) -> None:
 
 def _send_again(turn: Turn) -> None:
     """Send waiting batches again, in order; none may overtake one whose outcome is unknown."""
-    is_blocked = False
-    for place, batch in enumerate(turn.state.batches):
+    is_blocked, first = False, turn.state.batches.first
+    for batch in turn.state.batches.holding_back:
         if batch.request is None and turn.may_ask and (batch.sent or turn.state.session.is_open):
-            if (is_blocked and not batch.is_uncertain) or (batch.must_wait and place):
+            if (is_blocked and not batch.is_uncertain) or (batch.must_wait and batch.serial != first):
                 return
             _send(turn, batch)
         is_blocked = is_blocked or batch.is_uncertain
@@ -87,17 +88,13 @@ def _send_new(turn: Turn) -> None:
     """Send new batches, as long as all earlier ones are in progress."""
     while turn.state.writes and turn.state.session.is_open and turn.may_ask:
         state = turn.state
-        if len(state.batches) >= state.limits.batches or any(map(_holds_back, state.batches)):
+        if len(state.batches) >= state.limits.batches or state.batches.held:
             return
         taken, left = first_batch(state.writes, state.limits)
         batch = _batch_of(taken, state.session.next)
         session = replace(state.session, next=state.session.next + 1)
-        turn.know(writes=left, batches=(*state.batches, batch), session=session)
+        turn.know(writes=left, batches=state.batches.put(batch), session=session)
         _send(turn, batch)
-
-
-def _holds_back(batch: Batch) -> bool:
-    return batch.request is None or batch.is_uncertain
 
 
 def _batch_of(writes: tuple[Write, ...], serial: int) -> Batch:
@@ -118,11 +115,11 @@ def _send(turn: Turn, batch: Batch) -> None:
     if batch.is_uncertain:
         sent = replace(batch, request=_ask(turn, FindOutcome(session.client, batch.serial)))
     else:
-        done = turn.state.batches[0].serial - 1
+        done = turn.state.batches.first - 1
         data = seal(batch.commands, client=session.client, serial=batch.serial, done=done, since=session.since)
         request = _ask(turn, WriteBatch(data, session.client, batch.serial))
         sent = replace(batch, request=request, sent=batch.sent + 1, must_wait=False)
-    turn.know(batches=tuple(sent if one.serial == batch.serial else one for one in turn.state.batches))
+    turn.know(batches=turn.state.batches.put(sent))
 
 
 def _read(turn: Turn) -> None:
@@ -132,7 +129,7 @@ def _read(turn: Turn) -> None:
         policy = waiting[0].policy
         taken = _of_policy(policy, waiting[: turn.state.limits.queries])
         request = _ask(turn, ReadMany(tuple(read.query for read in taken), policy))
-        turn.know(reads=waiting[len(taken) :], readings=(*turn.state.readings, Reading(request, taken)))
+        turn.know(reads=waiting[len(taken) :], readings=turn.state.readings.put(request, Reading(request, taken)))
 
 
 def _operate(turn: Turn) -> None:
@@ -140,7 +137,7 @@ def _operate(turn: Turn) -> None:
     while turn.state.operations and turn.may_ask:
         first, *others = turn.state.operations
         request = _ask(turn, Operate(first.operation))
-        turn.know(operations=tuple(others), operating={**turn.state.operating, request: first})
+        turn.know(operations=tuple(others), operating=turn.state.operating.put(request, first))
 
 
 def _of_policy(policy: ReadPolicy, reads: tuple[Read, ...]) -> tuple[Read, ...]:
@@ -151,7 +148,7 @@ def _ask(turn: Turn, message: Request | Operate) -> RequestId:
     """Send a request to the leader, or to the next node if no leader is known."""
     state, request = turn.state, turn.state.next_request
     node = state.nodes[state.turn % len(state.nodes)] if state.leader is None else state.leader
-    turn.know(next_request=request + 1, asked={**state.asked, request: node})
+    turn.know(next_request=request + 1, asked=state.asked.put(request, node))
     turn.tell(Ask(request, node, message))
     turn.tell(SetTimer(AttemptTimer(request), state.silences))
     return request

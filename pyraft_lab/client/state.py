@@ -7,11 +7,11 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from pyraft_lab.client.batches import Batches, CallId, RequestId
 from pyraft_lab.engine.events import ReadPolicy
 from pyraft_lab.engine.types import Index, NodeId
+from pyraft_lab.immutable_map import ImmutableMap
 
-CallId = int
-RequestId = int
 MOST_TRIED = 6
 """The most attempts that an error lists."""
 MOST_EXPIRED = 8
@@ -60,15 +60,6 @@ class Operation(Struct, frozen=True):
 ClientCall = Write | Read | Operation
 
 
-class Part(Struct, frozen=True, gc=False):
-    """``count`` results of a call, from its result ``start`` on; ``place`` is the first one's index in the reply."""
-
-    call: CallId
-    start: int
-    count: int
-    place: int
-
-
 class Session(Struct, frozen=True):
     """The client's id in the log, the index at which its session begins, and the serial of its next batch."""
 
@@ -76,24 +67,6 @@ class Session(Struct, frozen=True):
     since: Index = 0
     next: int = 1
     is_open: bool = False
-
-
-class Batch(Struct, frozen=True, kw_only=True):
-    """Commands with one serial, from one or more calls.
-
-    ``request`` is the id of the request in progress. ``sent`` counts the sends that were not refused before they could
-    be applied. ``is_uncertain`` says that an attempt ended without an answer, so the client asks for the outcome before
-    it sends again. ``must_wait`` holds back a batch that arrived out of order, until an earlier one is
-    applied.
-    """
-
-    serial: int
-    parts: tuple[Part, ...]
-    commands: Sequence[bytes]
-    request: RequestId | None = None
-    sent: int = 0
-    is_uncertain: bool = False
-    must_wait: bool = False
 
 
 class Reading(Struct, frozen=True):
@@ -114,8 +87,9 @@ class ClientState(Struct, frozen=True, kw_only=True):
     """The whole state of a client; a value.
 
     ``asked`` names the node of every request in progress; ``failures`` counts the attempts since the last success, and
-    ``silences`` those of them without an answer in time; ``turn`` selects the next node if no leader is known. While
-    ``is_resting`` no request is sent. ``expired`` counts the sessions in a row that expired before a batch was applied.
+    ``silences`` those of them without an answer in time, by the ``silent`` nodes, which miss their next turn; ``turn``
+    selects the next node if no leader is known. While ``is_resting`` no request is sent. ``expired`` counts the
+    sessions in a row that expired before a batch was applied.
     """
 
     limits: Limits = Limits()
@@ -125,18 +99,19 @@ class ClientState(Struct, frozen=True, kw_only=True):
     turn: int = 0
     failures: int = 0
     silences: int = 0
+    silent: frozenset[NodeId] = frozenset()
     expired: int = 0
     is_resting: bool = False
     tried: tuple[Tried, ...] = ()
-    asked: dict[RequestId, NodeId] = {}
+    asked: ImmutableMap[RequestId, NodeId] = ImmutableMap()
     next_request: RequestId = 1
     opening: RequestId | None = None
     writes: tuple[Write, ...] = ()
     reads: tuple[Read, ...] = ()
-    batches: tuple[Batch, ...] = ()
-    readings: tuple[Reading, ...] = ()
+    batches: Batches = Batches()
+    readings: ImmutableMap[RequestId, Reading] = ImmutableMap()
     operations: tuple[Operation, ...] = ()
-    operating: dict[RequestId, Operation] = {}
+    operating: ImmutableMap[RequestId, Operation] = ImmutableMap()
 
     @property
     def is_idle(self) -> bool:

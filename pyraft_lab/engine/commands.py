@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from pyraft_lab.engine.log import Entry, SnapshotMeta
 from pyraft_lab.engine.membership import Membership
-from pyraft_lab.engine.messages import AnyMessage
+from pyraft_lab.engine.messages import AnyMessage, SnapshotRequest
 from pyraft_lab.engine.timers import Timer
 from pyraft_lab.engine.types import Index, LogId, NodeId, RequestId, Vote
 
@@ -167,6 +167,17 @@ class SendChunk(Struct, frozen=True, tag=True, kw_only=True, gc=False):
     length: int
     round: int
 
+    def request(self, data: bytes) -> SnapshotRequest:
+        """The message with these bytes, which are fewer than ``length`` only at the end of the snapshot."""
+        return SnapshotRequest(
+            vote=self.vote,
+            meta=self.meta,
+            offset=self.offset,
+            data=data,
+            done=self.offset + len(data) >= self.meta.size,
+            round=self.round,
+        )
+
 
 class SetTimer(Struct, frozen=True, tag=True, gc=False):
     """Start or restart a timer; ``backoff`` counts failures in a row, and each lengthens it (see ``timers.delay``)."""
@@ -242,6 +253,9 @@ class Halt(Struct, frozen=True, tag=True, gc=False):
     """Stop this node before it does harm: ``why`` names something that is impossible in a correct cluster."""
 
     why: str
+
+    def __str__(self) -> str:
+        return f"halted: {self.why}"
 
 
 Command = (

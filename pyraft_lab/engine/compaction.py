@@ -91,7 +91,10 @@ def on_snapshot_request(turn: Turn, leader: NodeId, request: SnapshotRequest) ->
     elif turn.rules.is_snapshot_useful(turn.state, meta.last):
         _take_chunk(turn, leader, request)
     elif meta.last.index >= turn.log.start.index and not turn.log.has(meta.last):
-        turn.halt(f"leader {leader} sends a snapshot to {meta.last}, but another entry is committed there")
+        turn.halt(
+            f"n{leader} sends a snapshot up to entry {meta.last.index} of term {meta.last.term} as leader, "
+            "but another entry is committed at that index"
+        )
     else:
         turn.send(leader, AppendAccepted(vote=turn.vote, matched=meta.last, round=request.round))
 

@@ -203,7 +203,10 @@ def on_append_request(turn: Turn, leader: NodeId, request: AppendRequest) -> Non
         return
     entries = turn.rules.new_entries(turn.log, request.entries)
     if entries and entries[0].index <= turn.state.committed:
-        turn.halt(f"leader {leader} sends {entries[0].id}, but another entry is committed there")
+        turn.halt(
+            f"n{leader} sends entry {entries[0].id.index} of term {entries[0].id.term} as leader, "
+            "but another entry is committed at that index"
+        )
         return
     if entries and entries[0].index <= turn.log.last.index:
         turn.truncate(entries[0].index - 1)

@@ -1,5 +1,6 @@
 """Timers and their lengths: the engine names timers, drivers run them."""
 
+from collections.abc import Collection, Sequence
 from enum import StrEnum
 from typing import Literal, assert_never
 
@@ -58,6 +59,17 @@ def lease(round: int) -> Timer:
 def retry(peer: NodeId) -> Timer:
     """The timer after which an answer from ``peer`` is overdue."""
     return Timer(TimerKind.RETRY, peer)
+
+
+def stopped_by(cancelled: Timer, running: Collection[Timer]) -> Sequence[Timer]:
+    """The running timers that ``CancelTimer(cancelled)`` stops: this one; key 0 stops all of its kind.
+
+    >>> stopped_by(retry(0), (retry(2), HEARTBEAT, retry(3))) == [retry(2), retry(3)], stopped_by(lease(7), ())
+    (True, ())
+    """
+    if cancelled in running:
+        return (cancelled,)
+    return () if cancelled.key else [one for one in running if one.kind is cancelled.kind]
 
 
 def delay(config: Config, kind: TimerKind, backoff: int, chance: float) -> float:

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from pyraft_lab.exercises import widgets
 from pyraft_lab.exercises.hints import Hints
-from pyraft_lab.exercises.marked import Marked, page, points
+from pyraft_lab.exercises.marked import Marked, as_page, points
 from pyraft_lab.exercises.reference import Blank, reference_answer
 
 
@@ -52,6 +52,11 @@ class Exercise(ABC):
     def text(self) -> str:
         """The task in words."""
 
+    @property
+    def task(self) -> str:
+        """The text without the answers to choose from, where buttons show these."""
+        return self.text
+
     @abstractmethod
     def mark(self, answer: Any) -> Marked:
         """Mark an answer in its JSON form; nothing is remembered."""
@@ -84,7 +89,7 @@ class Exercise(ABC):
         return shares.sketch(had, title=self.exercise, finding=points(self.score, self.out_of)).to_svg()
 
     def _blank(self) -> str:
-        return f"{self.exercise} is not answered yet: replace the ... by your answer"
+        return f"{self.exercise} is not answered yet: replace the ... with your answer"
 
     def __str__(self) -> str:
         parts = [self.text, f"({points(self.score, self.out_of)})"]
@@ -94,7 +99,7 @@ class Exercise(ABC):
 
     def _repr_mimebundle_(self, *_: object, **__: object) -> Mapping[str, Any]:
         """The text, as text and as HTML."""
-        return {"text/plain": str(self), "text/html": page(str(self))}
+        return as_page(str(self))
 
     def _ipython_display_(self) -> None:
         """The text with buttons, where a notebook has ipywidgets and there is something to choose."""

@@ -10,6 +10,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from pyraft_lab.trace.printed import lines_as_html
+
 ANSWER = "application/vnd.pyraft-lab.answer+json"
 """The MIME type under which a notebook's output keeps an answer: ``{"exercise": ..., "answer": ...}``."""
 
@@ -39,7 +41,7 @@ class Marked(Struct, frozen=True, kw_only=True):
     def _repr_mimebundle_(self, *_: object, **__: object) -> Mapping[str, Any]:
         """Text, HTML with the picture, and the answer for ``pyraft-lab grade``."""
         kept = {} if self.answer is None else {ANSWER: {"exercise": self.exercise, "answer": self.answer}}
-        return {"text/plain": str(self), "text/html": page(str(self), self.picture), **kept}
+        return {**as_page(str(self), self.picture), **kept}
 
 
 def points(score: int, out_of: int) -> str:
@@ -51,10 +53,16 @@ def points(score: int, out_of: int) -> str:
     return f"{score} of {out_of} point{'s' if out_of > 1 else ''}"
 
 
-LOOK = "white-space:pre-wrap;font-family:monospace;word-break:normal;overflow-wrap:anywhere"
-"""How a text looks on a page: lines break between words."""
+HEAD = "font-weight:600;margin-bottom:4px"
+
+
+def as_page(text: str, picture: str = "") -> dict[str, Any]:
+    """A text as the alternatives of an output: as it is, and as HTML."""
+    return {"text/plain": text, "text/html": page(text, picture)}
 
 
 def page(text: str, picture: str = "") -> str:
-    """A text as HTML, with its picture below."""
-    return f'<div style="{LOOK}">{escape(text)}</div>{picture}'
+    """A text as HTML, its first line as a heading, with its picture below."""
+    head, _, rest = text.partition("\n")
+    below = lines_as_html(rest) if rest else ""
+    return f'<div style="{HEAD}">{escape(head)}</div>{below}{picture}'

@@ -1,6 +1,7 @@
 """Broken Rafts: read the story of a run and name the rule that is wrong; or get the table and mend it."""
 
 from functools import lru_cache
+from inspect import getsource
 from typing import Any, ClassVar
 
 from msgspec import Struct
@@ -15,7 +16,7 @@ from pyraft_lab.exercises.exercise import Entry, Exercise
 from pyraft_lab.exercises.looks import shortened
 from pyraft_lab.exercises.mark import UnknownAnswer
 from pyraft_lab.exercises.marked import Marked
-from pyraft_lab.exercises.own_code import source_of
+from pyraft_lab.exercises.own_code import is_blank, source_of
 from pyraft_lab.exercises.rule_exercise import figure_of, judge_apart
 from pyraft_lab.exercises.rule_texts import RULE_TEXTS
 from pyraft_lab.sim.simulation import Simulation
@@ -42,7 +43,7 @@ class Diagnosis(Exercise):
     form: ClassVar[str] = "diagnose"
 
     def __init__(self, name: str, text: MutantText) -> None:
-        super().__init__(name, out_of=2, hints=(f"{_mutant(text).violates[0]} is violated first", _mutant(text).hint))
+        super().__init__(name, out_of=2, hints=(_mutant(text).hint, _one_of_two(text)))
         self._mutant, self._rule = text.mutant, text.rule
         self.choices = tuple((rule, rule) for rule in sorted({text.rule, *text.others}))
 
@@ -56,8 +57,9 @@ class Diagnosis(Exercise):
         """The story without the names of rules, and the question."""
         run = self.simulation
         story = "\n".join(f"  {line}" for line in _discreet(run.trace.story()).splitlines())
-        rules = "\n".join(f"  {rule}: {RULE_TEXTS[rule].decides}" for rule, _ in self.choices)
-        return f"In this run {_violated(run)}. Which rule is wrong?\n{story}\n{rules}"
+        rules = "\n".join(f"  {rule} decides {RULE_TEXTS[rule].decides}" for rule, _ in self.choices)
+        what = run.violations[0].what if run.violations else "an answer to a client fits in no order"
+        return f"In this run {_violated(run)}: {what}. Which rule is wrong?\n{story}\n\nOne of these is wrong:\n{rules}"
 
     def read(self, given: Any) -> str:
         """The name of one of the rules; raises ``UnknownAnswer`` for others."""
@@ -73,9 +75,10 @@ class Diagnosis(Exercise):
         said = (
             f"it {mutant.description} ({mutant.section})"
             if right
-            else f"in this run {name} decided as Raft does; {mutant.hint}"
+            else f"in this run {name} decided as Raft's own rule does ({RULE_TEXTS[name].section}); "
+            f"look at: {mutant.hint}"
         )
-        head = f"{'✓' if right else '✗'} you say: {name}"
+        head = f"{'✓ right' if right else '✗ wrong'}: {name}"
         return Marked(exercise=self.exercise, score=2 * right, out_of=2, text=f"{head}\n  {said}", answer=name)
 
     @property
@@ -90,7 +93,7 @@ class Mending(Exercise):
     form: ClassVar[str] = "mend"
 
     def __init__(self, name: str, text: MutantText) -> None:
-        super().__init__(name, out_of=3, hints=(_mutant(text).hint, f"look at {text.rule}: {_mutant(text).section}"))
+        super().__init__(name, out_of=3, hints=(_mutant(text).hint, f"read {_mutant(text).section}"))
         self._mutant, self.rule = text.mutant, text.rule
 
     @property
@@ -107,11 +110,20 @@ class Mending(Exercise):
     def text(self) -> str:
         """What the wrong rule does, and what to hand in."""
         mutant = MUTANTS[self._mutant]
+        wrong = getsource(mutant.rules[self.rule]).rstrip()
         return (
-            f"A Raft that {mutant.description} ({mutant.section}): {_violated(self.simulation)}.\n"
-            f"  {self.rule} is wrong; it decides {RULE_TEXTS[self.rule].decides}\n"
+            f"A Raft that {mutant.description}: {_violated(self.simulation)}. Mend {self.rule}.\n"
+            f"  {self.rule} decides {RULE_TEXTS[self.rule].decides} ({mutant.section})\n"
+            f"  the wrong rule of this table:\n\n{wrong}\n\n"
             f"  write the right one: def {self.rule}(...), then .answer({self.rule})"
         )
+
+    def answer(self, given: Any = ...) -> Marked:
+        """Mark a rule; a function whose body is still ``...`` is a blank."""
+        if given is not ...:
+            given = self.read(given)
+            given = ... if is_blank(given) else given
+        return super().answer(given)
 
     def read(self, given: Any) -> str:
         """A function, the mended table, or the source of the rule."""
@@ -143,6 +155,11 @@ def _mutant(text: MutantText) -> Mutant:
 def failing_run(name: str) -> Simulation:
     """The run of a mutant that violates a property, made shorter."""
     return shortened(find_violation(MUTANTS[name]))
+
+
+def _one_of_two(text: MutantText) -> str:
+    """The last hint of a diagnosis."""
+    return f"it is {' or '.join(sorted((text.rule, text.others[0])))}" if text.others else ""
 
 
 def _violated(run: Simulation) -> str:

@@ -124,11 +124,6 @@ def _line(learner: str, entry: Entry, *, notebook: str = "", score: int = 0, fee
     )
 
 
-def handed_in(paths: Sequence[Path]) -> Mapping[str, tuple[Path, Handed]]:
-    """The answers in some notebooks, the last one to every exercise; raises :class:`BadNotebook`."""
-    return {one.exercise: (path, one) for path in paths for one in answers_in(path)}
-
-
 def marked_again(handed: Handed) -> Mapping[str, Any]:
     """The mark of an answer: ``score`` and ``text``.
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from textwrap import dedent
 from typing import Any
 
-from msgspec.structs import asdict, replace
+from msgspec.structs import asdict
 
 from pyraft_lab.engine import rules as raft_rules
 from pyraft_lab.engine.consult import RULE_NAMES
@@ -21,6 +21,14 @@ from pyraft_lab.exercises.rule_answers import ANSWERS
 
 HIDDEN = {"RAFT", "ADVANCED", "consult", "faulty_rules", "skeletons", "__import__", "import_module"}
 """Names by which a learner's code could reach a finished rule."""
+PURE = {"bisect", "collections", "enum", "functools", "heapq", "itertools", "math", "statistics", "typing"}
+"""Modules that a rule may import: a rule is a function of its arguments, without files, clocks and chance."""
+IMPURE = {
+    *("open", "input", "breakpoint", "eval", "exec", "compile", "globals", "locals", "vars"),
+    *("getattr", "setattr", "delattr", "get_type_hints"),
+    *("gi_frame", "cr_frame", "ag_frame", "tb_frame", "f_back", "f_globals", "f_builtins", "f_locals"),
+}
+"""Names that lead out of a pure function; with one of them a rule could write its own verdict."""
 MORE = (Fire, Receive, Batch, Noop, Normal, Configuration)
 """Values beside those of ``engine.rules`` that a rule may want to look at."""
 LONGEST = 20_000
@@ -76,6 +84,7 @@ def function_from(name: str, source: str, names: Mapping[str, Any], parameters: 
     except (SyntaxError, ValueError) as wrong:
         raise NoRule(f"{name}: Python cannot read line {getattr(wrong, 'lineno', None) or 1}: {wrong}") from None
     _refuse_finished(name, tree)
+    _refuse_impure(name, tree)
     linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
     space = {**names, "__name__": file}
     code = compile(tree, file, "exec")
@@ -88,8 +97,7 @@ def function_from(name: str, source: str, names: Mapping[str, Any], parameters: 
 
 
 def _refuse_finished(name: str, tree: ast.Module) -> None:
-    used = {one.id for one in ast.walk(tree) if isinstance(one, ast.Name)}
-    used |= {one.attr for one in ast.walk(tree) if isinstance(one, ast.Attribute)}
+    used = _names_in(tree)
     imported = {one.module or "" for one in ast.walk(tree) if isinstance(one, ast.ImportFrom)}
     imported |= {alias.name for one in ast.walk(tree) if isinstance(one, ast.Import) for alias in one.names}
     imported |= {one.value for one in ast.walk(tree) if isinstance(one, ast.Constant) and isinstance(one.value, str)}
@@ -98,6 +106,25 @@ def _refuse_finished(name: str, tree: ast.Module) -> None:
             f"{name}: this exercise asks for your own rule, so the cell may not import pyraft_lab or use "
             f"{', '.join(sorted(used & HIDDEN)) or 'its modules'}; the types it needs are there already"
         )
+
+
+def _refuse_impure(name: str, tree: ast.Module) -> None:
+    imported = {one.module or "" for one in ast.walk(tree) if isinstance(one, ast.ImportFrom)}
+    imported |= {alias.name for one in ast.walk(tree) if isinstance(one, ast.Import) for alias in one.names}
+    modules = {one for one in imported if one.partition(".")[0] not in PURE}
+    dunders = {one for one in _names_in(tree) if one.startswith("__") and one.endswith("__")}
+    wrong = sorted(modules | (_names_in(tree) & IMPURE) | dunders)
+    if wrong:
+        raise NoRule(
+            f"{name}: a rule is a function of its arguments alone, so the cell may not use {', '.join(wrong)}; "
+            f"it may import {', '.join(sorted(PURE))}"
+        )
+
+
+def _names_in(tree: ast.Module) -> set[str]:
+    """Every name and attribute that a source uses."""
+    names = {one.id for one in ast.walk(tree) if isinstance(one, ast.Name)}
+    return names | {one.attr for one in ast.walk(tree) if isinstance(one, ast.Attribute)}
 
 
 def _found(name: str, space: Mapping[str, Any], parameters: int) -> Callable[..., Any]:
@@ -119,11 +146,6 @@ def source_of(function: Any) -> str:
         return dedent(inspect.getsource(inner))
     except (OSError, TypeError):
         raise NoRule("the source of this function is not at hand; define it in a cell of its own with def") from None
-
-
-def table_from(base: Rules, sources: Mapping[str, str]) -> Rules:
-    """A table with the rules of these sources in it."""
-    return replace(base, **{name: rule_from(name, source) for name, source in sources.items()})
 
 
 def sources_of(rules: Rules, base: Rules) -> dict[str, str]:

@@ -253,7 +253,7 @@ class Player:
         return not self.by_hand
 
     def room_changed(self) -> None:
-        """Apply the settings anew."""
+        """Apply the settings again."""
         self._set_up()
 
     def _set_up(self) -> None:

@@ -70,7 +70,12 @@ class Prediction(Exercise):
     @property
     def text(self) -> str:
         """The question and its choices."""
-        return "\n".join([self.question, *(f"  {name}" for name in self._values)])
+        return "\n".join([self.task, *(f"  {name}" for name in self._values)])
+
+    @property
+    def task(self) -> str:
+        """The question."""
+        return self.question
 
     def read(self, given: Any) -> str:
         """One of the choices; raises ``UnknownAnswer`` for others, and :class:`Locked` once it was answered."""
@@ -88,13 +93,10 @@ class Prediction(Exercise):
         first, most = next(iter(self.counts)), max(self.counts.values())
         ordered = {choice: self.counts.get(choice, 0) for choice in self._values}
         right = ordered.get(name, 0) == most
-        usual = max(ordered, key=lambda choice: ordered[choice])
         lines = [
             f"{'✓' if right else '✗'} you predicted: {name}",
-            f"  seed 0: {first}",
-            f"  {self.seeds} seeds: " + ", ".join(f"{choice} {count}" for choice, count in ordered.items()),
-            f"  {_luck(right=right, once=first == name, usual=usual)}",
-            *([f"  {self._section}"] if self._section else []),
+            *(f"  {line}" for line in _found(ordered, first=first, guess=name)),
+            *([f"  why: {self._section}"] if self._section else []),
         ]
         return Marked(
             exercise=self.exercise,
@@ -143,11 +145,26 @@ class Prediction(Exercise):
         return shares.sketch(ordered, guess=str(self.last.answer), title=self.question).to_svg()
 
 
+def _found(counts: Mapping[str, int], *, first: str, guess: str) -> list[str]:
+    """What the runs say: what always happened, or how often each; and whether the guess was right or lucky."""
+    runs, usual = sum(counts.values()), max(counts, key=lambda choice: counts[choice])
+    if counts[usual] == runs:
+        return [f"in all {runs} runs: {usual}"]
+    ranked = sorted((choice for choice in counts if counts[choice]), key=lambda choice: -counts[choice])
+    often = ", ".join(f"{choice} {counts[choice]}" for choice in ranked)
+    right = counts.get(guess, 0) == counts[usual]
+    return [
+        f"the run of seed 0: {first}",
+        f"{runs} runs: {often}",
+        _luck(right=right, once=first == guess, usual=usual),
+    ]
+
+
 def _luck(*, right: bool, once: bool, usual: str) -> str:
     """Whether somebody was right or lucky, wrong or unlucky."""
     if right:
         return "right, and it is what usually happens" if once else "right in most runs, though not in the first"
-    return f"lucky once: usually it is {usual}" if once else f"usually it is {usual}"
+    return f"lucky once; usually: {usual}" if once else f"usually: {usual}"
 
 
 def _hints(hints: Iterable[str]) -> tuple[str, ...]:

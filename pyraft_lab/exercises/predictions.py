@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from pyraft_lab.engine.config import Config
 from pyraft_lab.errors import Timeout
+from pyraft_lab.exercises.more_predictions import MORE
 from pyraft_lab.exercises.prediction import PredictionText
 from pyraft_lab.sim.simulation import Simulation
 
@@ -39,7 +40,8 @@ def without_majority(seed: int) -> str:
     sim = started(seed, 4)
     sim.partition({1, 2}, {3, 4})
     sim.run(1.0)
-    return "a leader on one side" if sim.leader else "nobody leads"
+    led = sum(node.role == "leader" for node in sim.nodes.values())
+    return ("no server", "a server on one side", "one server on each side")[led]
 
 
 def old_leader_returns(seed: int) -> str:
@@ -50,17 +52,22 @@ def old_leader_returns(seed: int) -> str:
     sim.run_until(lambda s: s.leader not in {None, old})
     sim.heal()
     sim.run(0.4)
-    return "it leads again" if sim.nodes[old].role == "leader" else "it follows"
+    return "it leads on" if sim.nodes[old].role == "leader" else "it follows"
 
 
 def write_during_partition(seed: int) -> str:
-    """What becomes of a write to a leader that is cut off, half a second later."""
+    """What becomes of a write to a leader that is cut off, a moment later."""
     sim = started(seed)
     old = sim.run_until(lambda s: s.leader or 0)
+    sim.run(0.1)
     sim.partition({old})
+    before = sim.nodes[old].log.last.index
     sim.write({"op": "put", "key": "x", "value": 1}, to=old)
     sim.run(0.03)
-    return "committed" if sim.nodes[old].machine.query("x") == 1 else "not committed"
+    log = sim.nodes[old].log
+    if sim.nodes[old].machine.query("x") == 1:
+        return "it is committed"
+    return "it is appended and not committed" if log.last.index > before else "it is refused"
 
 
 def commit_after_restart(seed: int) -> str:
@@ -70,9 +77,13 @@ def commit_after_restart(seed: int) -> str:
     sim.write({"op": "put", "key": "x", "value": 1})
     sim.run(0.3)
     follower = next(node for node in sim.nodes if node != leader)
+    before = sim.nodes[follower].commit
     sim.crash(follower)
     sim.restart(follower)
-    return "nothing" if sim.nodes[follower].commit == 0 else "what it was"
+    now = sim.nodes[follower]
+    if now.commit == 0:
+        return "0: nothing is known"
+    return "what it was before" if now.commit == before else "the end of its log"
 
 
 def slow_follower(seed: int) -> str:
@@ -80,7 +91,7 @@ def slow_follower(seed: int) -> str:
     sim = started(seed)
     leader = sim.run_until(lambda s: s.leader or 0)
     sim.pause(next(node for node in sim.nodes if node != leader))
-    call = sim.write({"op": "put", "key": "x", "value": 1})
+    call = sim.write({"op": "put", "key": "x", "value": 1}, to=leader)
     sim.run(0.3)
     return "yes" if call.ok else "no"
 
@@ -88,71 +99,73 @@ def slow_follower(seed: int) -> str:
 PREDICTIONS: Mapping[str, PredictionText] = {
     one.name: one
     for one in (
+        *MORE.values(),
         PredictionText(
             name="first-term",
             chapter=1,
-            question="Five servers start at once with random timeouts. When is the first leader elected?",
+            question="Five servers start at once with random timeouts. In which term is the first leader elected?",
             choices=("in term 1", "in a later term"),
             scored_by=terms_until_led,
-            section="Random timeouts make the first candidate usually the only one (§5.2).",
-            hints=("What must happen for a split vote?",),
+            section="With random timeouts the first candidate is usually the only one (§5.2).",
+            hints=("For a split vote two servers must time out within the time that a message takes.",),
         ),
         PredictionText(
             name="equal-timeouts",
             chapter=1,
-            question="The same five servers, but all timeouts lie within a millisecond. When is the first "
+            question="The same five servers, but all timeouts lie within a millisecond. In which term is the first "
             "leader elected?",
             choices=("in term 1", "in a later term", "not within a second"),
             scored_by=terms_with_same_timeouts,
-            section="Without a spread the candidates split the votes again and again (§5.2, Figure 16).",
-            hints=("Everybody votes for itself first.",),
+            section="Without a spread the candidates split the votes again and again (§5.2; Figure 16 measures it).",
+            hints=("A candidate votes for itself first. How many candidates are there, when all time out together?",),
             seeds=24,
         ),
         PredictionText(
             name="half-and-half",
             chapter=1,
-            question="Four servers are divided two and two. What happens?",
-            choices=("nobody leads", "a leader on one side", "a leader on each side"),
+            question="A partition divides four servers two and two. Who leads after a second?",
+            choices=("no server", "a server on one side", "one server on each side"),
             scored_by=without_majority,
-            section="A majority of four is three (§5.2).",
+            section="A majority of four is three, and no side has three (§5.2).",
             hints=("How many votes does each side have?",),
             seeds=24,
         ),
         PredictionText(
             name="the-old-leader-returns",
             chapter=18,
-            question="A leader was cut off, another one was elected. The partition heals. What is the old leader then?",
-            choices=("it leads again", "it follows"),
+            question="A leader was cut off, and another one was elected. The partition heals. "
+            "What does the old leader do?",
+            choices=("it leads on", "it follows"),
             scored_by=old_leader_returns,
-            section="A higher term deposes it (§5.1).",
+            section="The first message with a higher term makes it a follower (§5.1).",
             hints=("Whose term is higher?",),
             seeds=24,
         ),
         PredictionText(
             name="a-write-without-a-majority",
             chapter=2,
-            question="A client writes to a leader that has just been cut off. What is the entry there?",
-            choices=("committed", "not committed"),
+            question="A client writes to a leader that has just been cut off, alone. What becomes of the entry there?",
+            choices=("it is committed", "it is appended and not committed", "it is refused"),
             scored_by=write_during_partition,
-            section="An entry commits when a majority holds it (§5.3).",
-            hints=("Who can hold the entry?",),
+            section="A leader does not know at once that it is alone: it appends, and waits for a majority (§5.3).",
+            hints=("How would the leader know that it is cut off?", "Which servers can hold the entry?"),
         ),
         PredictionText(
             name="a-slow-follower",
             chapter=20,
-            question="One of two followers is paused. Is a write answered within 0.3 seconds?",
+            question="One of two followers is paused. Is a write to the leader answered within 0.3 seconds?",
             choices=("yes", "no"),
             scored_by=slow_follower,
             section="A slow minority does not delay a commit (§5.3).",
-            hints=("Two of three are a majority.",),
+            hints=("How many servers must hold the entry, and how many can?",),
         ),
         PredictionText(
             name="commit-index-at-restart",
             chapter=16,
-            question="A follower crashes and restarts. What does it know of its commit index at that moment?",
-            choices=("what it was", "nothing"),
+            question="A follower with a committed entry crashes and restarts. What is its commit index at that moment?",
+            choices=("what it was before", "0: nothing is known", "the end of its log"),
             scored_by=commit_after_restart,
-            section="The commit index is volatile (Figure 2).",
+            section="The commit index is volatile: a leader's next message brings it (Figure 2).",
             hints=("What is on its disk?",),
         ),
     )

@@ -9,11 +9,13 @@ from typing import Any, ClassVar
 from msgspec import Struct
 
 from pyraft_lab.arguments import instance
+from pyraft_lab.engine.events import Elect
 from pyraft_lab.errors import CapsuleError, PyraftError
 from pyraft_lab.exercises.exercise import Entry, Exercise
 from pyraft_lab.exercises.marked import Marked
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.timeline import ExternalAction
+from pyraft_lab.sim.world import Action, Call, Invoke, Notify, TransferLeadership
 
 POINTS = 3
 
@@ -22,7 +24,7 @@ class PuzzleText(Struct, frozen=True, kw_only=True):
     """A puzzle as data.
 
     ``start`` makes the cluster, ``missing`` says what of the goal is missing in a run (empty: it is reached), ``par``
-    is the number of actions of a good solution, ``forbidden`` names actions that may not be used.
+    is the number of actions of a good solution, ``forbidden`` names methods that may not be used.
     """
 
     name: str
@@ -64,8 +66,9 @@ class Puzzle(Exercise):
         return (
             f"{self._puzzle.goal}. Par: {self.par} action{'s' if self.par > 1 else ''}.\n{without}"
             f"  the cluster: {self.simulation!r}\n"
-            "  act on .simulation (crash, partition, write, ... or Lab(puzzle.simulation)); then .check(); "
-            ".reset() starts again"
+            "  act with .simulation.partition(...), .crash(...), .write(...) and let time pass with .run(seconds);\n"
+            "  or act in Lab(puzzle.simulation) at the newest moment; then .check(); .reset() starts again\n"
+            f"  points: 1 for the goal, 2 with at most {2 * self.par} actions, 3 with at most {self.par}"
         )
 
     def reset(self) -> Simulation:
@@ -119,7 +122,7 @@ class Puzzle(Exercise):
             return "the run belongs to another cluster; begin with .simulation"
         if run.external_actions[: len(first.external_actions)] != first.external_actions or run.now < first.now:
             return "the run does not begin where the puzzle begins; begin with .simulation"
-        used = {type(one.action).__name__.lower() for one in self._own(run)}
+        used = {method_of(one.action) for one in self._own(run)}
         wrong = sorted(used & set(self._puzzle.forbidden))
         return f"{' and '.join(wrong)} may not be used here" if wrong else ""
 
@@ -129,6 +132,21 @@ class Puzzle(Exercise):
         from pyraft_lab.viz.timelines import roles
 
         return roles.sketch(self.simulation, title=self._puzzle.goal).to_svg()
+
+
+def method_of(action: Action) -> str:
+    """The method of a simulation that does an action, as far as a puzzle may forbid it.
+
+    >>> method_of(Notify(3, Elect(pre_vote=False)))
+    'elect'
+    """
+    match action:
+        case Invoke(call=Call(request=TransferLeadership())):
+            return "transfer"
+        case Notify(event=Elect()):
+            return "elect"
+        case _:
+            return type(action).__name__.lower()
 
 
 def _still(run: Simulation) -> str:

@@ -20,7 +20,7 @@ def leaders(sim: Simulation) -> list[NodeId]:
 def no_two_leaders(sim: Simulation) -> str:
     """What is missing to two leaders at once."""
     now = leaders(sim)
-    return "" if len(now) > 1 else f"{len(now)} server leads at this moment; two should"
+    return "" if len(now) > 1 else f"{f'only n{now[0]} leads' if now else 'no server leads'} at this moment"
 
 
 def no_late_commit(sim: Simulation) -> str:
@@ -73,7 +73,8 @@ def no_figure_8(sim: Simulation) -> str:
 
 def no_leader_3(sim: Simulation) -> str:
     """What is missing to the leadership of n3."""
-    return "" if sim.leader == 3 and leaders(sim) == [3] else "n3 does not lead alone"
+    now = leaders(sim)
+    return "" if now == [3] else f"the leaders now: {', '.join(f'n{node}' for node in now) or 'none'}"
 
 
 def no_split_votes(sim: Simulation) -> str:
@@ -81,7 +82,7 @@ def no_split_votes(sim: Simulation) -> str:
     led_terms = {one.after.term for one in _steps(sim) if isinstance(one.after.role, Leader)}
     last = max(node.term for node in sim.nodes.values())
     empty = last - max(led_terms, default=0)
-    return "" if empty >= 3 else f"{empty} terms in a row had no leader"
+    return "" if empty >= 3 else f"the last {empty} terms had no leader" if empty else f"term {last} had a leader"
 
 
 def no_snapshot_sent(sim: Simulation) -> str:
@@ -99,7 +100,9 @@ def not_joint(sim: Simulation) -> str:
         elif record.step is not None and record.node in began:
             longest = max(longest, record.time - began.pop(record.node))
     longest = max([longest, *(sim.now - time for time in began.values())])
-    return "" if longest >= 2.0 else f"the longest joint membership was {longest:.2f} s"
+    if not longest:
+        return "no server has entered a joint membership"
+    return "" if longest >= 2.0 else f"the longest joint membership lasted {longest:.2f} s"
 
 
 def not_twice(sim: Simulation) -> str:
@@ -127,8 +130,8 @@ def not_enough(sim: Simulation) -> str:
     """What is missing to a committed write while two servers are down."""
     down = sum(not node.up for node in sim.nodes.values())
     if down < 2:
-        return f"{down} of 5 servers are down"
-    return "" if _write(sim, 2).ok else "the write of x = 2 is not acknowledged"
+        return f"{down} of 5 servers {'is' if down == 1 else 'are'} down"
+    return "" if _write(sim, 2).ok else "no write of x = 2 has been acknowledged"
 
 
 def not_forgotten(sim: Simulation) -> str:

@@ -85,11 +85,11 @@ NETWORK = (
     PuzzleText(
         name="elect-n3-by-force",
         chapter=21,
-        goal="Make n3 the only leader, although nobody hands anything over",
+        goal="Make n3 the only leader, without a transfer of leadership",
         start=lambda: led(3),
         missing=goals.no_leader_3,
         par=2,
-        forbidden=("transferleadership",),
+        forbidden=("transfer",),
         section="Voters that hear their leader refuse their votes (dissertation §4.2.3); so the leader must be "
         "silent first.",
         hints=("A server that hears its leader refuses to vote.", "Silence the leader; then elect() n3 in time."),
@@ -111,7 +111,7 @@ NETWORK = (
         start=lambda: led(5, PLAIN),
         missing=goals.not_deposed,
         par=1,
-        forbidden=("partition", "crash", "pause", "notify", "transferleadership"),
+        forbidden=("partition", "crash", "pause", "elect", "transfer"),
         section="A server that hears nothing moves to a new term, and its term deposes the leader (§5.1). "
         "Pre-votes prevent this.",
         hints=("One server that hears no heartbeats is enough.", "cut() is one way: from whom to whom?"),
@@ -198,7 +198,7 @@ CLIENTS = (
         par=3,
         section="A snapshot is sent where the entries are gone from the leader's log (§7).",
         hints=(
-            "snapshot(leader) purges the log behind it here.",
+            "snapshot(leader) also purges the log up to the snapshot's end here.",
             "Who would then need entries that are gone? A newcomer.",
         ),
     ),
@@ -211,7 +211,7 @@ CLIENTS = (
         par=2,
         section="A follower may be behind; only reads that a leader confirms are linearizable (§8).",
         hints=(
-            "There is a policy that asks nobody: policy='local', with to= a follower.",
+            "read() has a policy that asks no other server: policy='local', with to= a follower.",
             "A follower learns of a commit a little later.",
         ),
     ),

@@ -1,4 +1,4 @@
-"""Multiple choice: every wrong answer names the misconception behind it."""
+"""Multiple choice: every wrong answer names its misconception."""
 
 from collections.abc import Container
 from typing import Any, ClassVar
@@ -57,7 +57,12 @@ class Quiz(Exercise):
     @property
     def text(self) -> str:
         """The question and its options."""
-        return "\n".join([self._quiz.question, *(f"  {words}" for _, words in self.choices)])
+        return "\n".join([self.task, *(f"  {words}" for _, words in self.choices)])
+
+    @property
+    def task(self) -> str:
+        """The question."""
+        return self._quiz.question
 
     def read(self, given: Any) -> str:
         """A letter, in any case; raises ``UnknownAnswer`` for others."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from pyraft_lab.exercises.more_quizzes import MORE
 from pyraft_lab.exercises.quiz import Option, QuizText
 
 ELECTIONS = (
@@ -20,8 +21,8 @@ ELECTIONS = (
             ),
             Option(
                 "each server has a fixed timeout of its own, and the shortest wins",
-                "Misconception: timeouts are fixed per server. Then the same server would always win, and a crash of "
-                "that server would cost every election.",
+                "Misconception: timeouts are fixed per server. Two servers with nearly the same timeout would then "
+                "split the votes again and again.",
             ),
         ),
         section="§5.2",
@@ -201,7 +202,8 @@ REPLICATION = (
             ),
             Option(
                 "a ping that says: I am alive",
-                "Misconception: a heartbeat is a different thing. Then it could be answered without a look at terms.",
+                "Misconception: a heartbeat is a message of another kind. It carries the leader's term, the entry "
+                "before the new ones and the commit index, and the follower checks them as in every AppendEntries.",
             ),
             Option("a vote request", "Only candidates ask for votes."),
         ),
@@ -272,7 +274,8 @@ CLIENTS = (
         options=(
             Option(
                 "any three of the five",
-                "Misconception: a majority of the union. 3, 4 and 5 could elect while 1, 2 and 3 elect another.",
+                "Misconception: a majority of the union. 3, 4 and 5 could elect one leader while 1 and 2, which may "
+                "still know only the old membership, elect another: two of its three voters.",
             ),
             Option(
                 "two of {1, 2, 3} and two of {3, 4, 5}",
@@ -282,7 +285,7 @@ CLIENTS = (
             Option("two of {3, 4, 5}", "The old voters must agree until the change is over."),
         ),
         section="§6",
-        hints=("Could your choice elect two leaders in one term?",),
+        hints=("Servers 1 and 2 may still know only the old membership. Could two leaders be elected in one term?",),
     ),
     QuizText(
         name="when-snapshots-are-sent",
@@ -320,7 +323,7 @@ CLIENTS = (
             ),
         ),
         section="§8, dissertation §6.4",
-        hints=("Misconception to avoid: clients may read from any server.",),
+        hints=("Which servers know at this moment that the write is committed?",),
     ),
     QuizText(
         name="a-new-leader-reads",
@@ -364,7 +367,10 @@ CLIENTS = (
         chapter=16,
         question="A voter crashes after it answered yes, and before its disk had the vote. What may happen?",
         options=(
-            Option("nothing: the candidate knows of the vote", "The candidate does, and the voter does not."),
+            Option(
+                "nothing: the candidate knows of the vote",
+                "The candidate knows, but after its restart the voter does not: its disk has no vote.",
+            ),
             Option(
                 "it votes for somebody else in the same term",
                 "Then one term can have two leaders. So answers wait for the disk.",
@@ -377,5 +383,7 @@ CLIENTS = (
     ),
 )
 
-QUIZZES: Mapping[str, QuizText] = {one.name: one for part in (ELECTIONS, REPLICATION, CLIENTS) for one in part}
+QUIZZES: Mapping[str, QuizText] = {
+    one.name: one for part in (ELECTIONS, REPLICATION, CLIENTS, MORE.values()) for one in part
+}
 """Every quiz by name."""

@@ -23,7 +23,7 @@ from pyraft_lab.exercises.own_code import NoRule, rule_from, source_of
 from pyraft_lab.exercises.quiz import is_known, unknown
 from pyraft_lab.exercises.rule_answers import ANSWERS
 from pyraft_lab.exercises.rule_texts import RULE_TEXTS, RuleText
-from pyraft_lab.exercises.situations import Difference, differences, in_words, situations
+from pyraft_lab.exercises.situations import Difference, differences, in_words, situations, value_in_words
 from pyraft_lab.exercises.skeletons import EMPTY
 from pyraft_lab.sim.simulation import Simulation
 
@@ -81,7 +81,7 @@ def _of_situations(name: str, found: list[Difference]) -> str:
 
 
 def _shown(answer: Any) -> str:
-    words = str(answer) if answer is None or isinstance(answer, str) else repr(answer)
+    words = value_in_words(answer)
     return words if len(words) < 120 else f"{words[:117]}..."
 
 

@@ -168,7 +168,7 @@ RULE_TEXTS: Mapping[str, RuleText] = {
         "§5.1, Figure 2",
         "a granted VoteResponse and an AppendAccepted wait; a refused VoteResponse need not",
         (
-            "Ask: would it be a lie after a loss of power?",
+            "Ask: would it still be true after a loss of power?",
             "A candidate's own vote is in its VoteRequest. A SnapshotResponse acknowledges bytes.",
             (
                 "With config.leader_restore a leader's AppendRequest and HeartbeatRequest wait; HeartbeatResponse and "
@@ -301,14 +301,14 @@ RULE_TEXTS: Mapping[str, RuleText] = {
         "the last index that may be purged at all, by any request.",
         "§7",
         "the snapshot ends at 40, applied is 55: 40",
-        ("What is in no snapshot and no log is lost.", "state.snapshot_last"),
+        ("What is in no snapshot and no log is lost.", "See state.snapshot_last."),
     ),
     "is_snapshot_useful": RuleText(
         5,
         "whether an arriving snapshot is worth installing.",
         "§7, Figure 13",
         "committed 50, a snapshot that ends at 40 arrives late: False",
-        ("It would take the state machine back.", "Compare its last index with the commit index."),
+        ("An older one would take the state machine back.", "Compare its last index with the commit index."),
     ),
 }
 """The text of every rule's exercise, by the name of the rule."""

@@ -12,6 +12,7 @@ from pyraft_lab.command import Batch, Sealed
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.exercises.guard import limited
 from pyraft_lab.exercises.own_code import function_from
+from pyraft_lab.immutable_map import ImmutableMap
 from pyraft_lab.machine import Answer, KeyValue, Sessions, StateMachine
 from pyraft_lab.session import Session
 
@@ -31,12 +32,12 @@ class OwnSessions(Sessions):
 
     apply_once: ApplyOnce
 
-    def _answer(self, session: Session, sealed: Sealed) -> Answer:
+    def _answer(self, session: Session, sealed: Sealed) -> tuple[Answer, Session]:
         command = sealed.command
         run = (lambda: self._run_all(command)) if type(sealed) is Batch else (lambda: self._run(command))
-        session.acknowledge(sealed.done)
-        answer: Answer = type(self).apply_once(session.answers, sealed.serial, run)
-        return answer
+        kept = dict(session.acknowledge(sealed.done).answers)
+        answer: Answer = type(self).apply_once(kept, sealed.serial, run)
+        return answer, replace(session, done=max(session.done, sealed.done), answers=ImmutableMap.of(kept))
 
 
 def sessions_with(function: ApplyOnce) -> Callable[[], StateMachine]:

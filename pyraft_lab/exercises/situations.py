@@ -11,9 +11,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from pyraft_lab.check.mutants import MUTANTS
-from pyraft_lab.engine.log import Log
+from pyraft_lab.engine.log import Entry, Log
 from pyraft_lab.engine.membership import Membership
-from pyraft_lab.engine.rules import RAFT
+from pyraft_lab.engine.rules import RAFT, VoteRefusal
 from pyraft_lab.engine.state import Disk, Leader, RaftState
 from pyraft_lab.engine.types import LogId, Vote
 from pyraft_lab.errors import PyraftError
@@ -128,11 +128,18 @@ def differences(rule: str, function: Callable[..., Any]) -> list[Difference]:
 def in_words(rule: str, arguments: tuple[Any, ...]) -> str:
     """The arguments of a rule by name, as a learner reads them."""
     names = signature(getattr(RAFT, rule)).parameters
-    return "\n".join(f"{name.lstrip('_')}: {_word(one)}" for name, one in zip(names, arguments, strict=True))
+    return "\n".join(f"{name.lstrip('_')}: {value_in_words(one)}" for name, one in zip(names, arguments, strict=True))
 
 
-def _word(value: Any) -> str:
+def value_in_words(value: Any) -> str:
+    """An argument or an answer of a rule, as a learner reads it.
+
+    >>> value_in_words(LogId(term=1, node=2, index=3)), value_in_words(Vote(term=4, node=1))
+    ('entry 3 of term 1 (leader n2)', 'term 4, n1 (not elected)')
+    """
     match value:
+        case VoteRefusal() | LogId() | Vote() | Entry():
+            return _name(value)
         case RaftState():
             return _state(value)
         case Leader():
@@ -141,20 +148,41 @@ def _word(value: Any) -> str:
             return f"noop {value.noop}, round {value.round} ({peers}), {lease}"
         case Log():
             return log_row(RaftState(id=1, disk=Disk(log=value)))
-        case frozenset():
-            return f"{{{', '.join(map(str, sorted(value)))}}}"
-        case Struct() if not isinstance(value, (LogId, Vote, Membership)):
-            parts = ", ".join(f"{field} {_word(getattr(value, field))}" for field in value.__struct_fields__)
+        case Struct() if not isinstance(value, Membership):
+            parts = ", ".join(f"{field}: {value_in_words(getattr(value, field))}" for field in value.__struct_fields__)
             return f"{type(value).__name__}({parts})"
-        case tuple() | list():
-            return ", ".join(map(_word, value)) or "nothing"
+        case frozenset() | tuple() | list():
+            return _several(value)
         case _:
             return str(value)
+
+
+def _name(value: VoteRefusal | LogId | Vote | Entry) -> str:
+    match value:
+        case VoteRefusal():
+            return f"VoteRefusal.{value.name}"
+        case LogId():
+            return f"entry {value.index} of term {value.term}{f' (leader n{value.node})' if value.node else ''}"
+        case Vote(node=0):
+            return f"term {value.term}, nobody"
+        case Vote():
+            return f"term {value.term}, n{value.node} ({'elected' if value.committed else 'not elected'})"
+        case Entry():
+            return f"{_name(value.id)}: {value.payload}"
+
+
+def _several(values: frozenset[int] | Sequence[Any]) -> str:
+    if isinstance(values, frozenset):
+        return f"{{{', '.join(map(str, sorted(values)))}}}"
+    return ", ".join(map(value_in_words, values)) or "nothing"
 
 
 def _state(state: RaftState) -> str:
     """A server's state; with what of it is on the disk, and where its snapshot ends."""
     snapshot = f", snapshot up to {state.snapshot_last.index}" if state.disk.snapshot else ""
-    lines = [state_sheet(state), f"  on disk     vote {state.stored_vote}, log up to {state.stored.index}{snapshot}"]
-    rounds = [f"  rounds      {_word(state.role)}"] if isinstance(state.role, Leader) else []
+    lines = [
+        state_sheet(state),
+        f"  on disk     vote: {value_in_words(state.stored_vote)}; log up to {state.stored.index}{snapshot}",
+    ]
+    rounds = [f"  rounds      {value_in_words(state.role)}"] if isinstance(state.role, Leader) else []
     return "\n".join([*lines, *rounds])

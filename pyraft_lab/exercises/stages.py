@@ -178,7 +178,8 @@ class Stage(Exercise):
     def text(self) -> str:
         """The rules of this stage and what they decide."""
         rules = "\n".join(f"  {rule}: {RULE_TEXTS[rule].decides} ({RULE_TEXTS[rule].section})" for rule in self.rules)
-        return f"Stage {self.name}: then {self._stage.then}.\n{rules}\n  write each in a %%rule cell, then .grade()"
+        head = f"Stage {self.name}: with these rules {self._stage.then}."
+        return f"{head}\n{rules}\n  write each in a %%rule cell; .grade() marks them"
 
     def simulation(self, rules: Rules | None = None) -> Simulation:
         """Five servers under your table alone: your rules up to this stage, and an empty table beyond."""

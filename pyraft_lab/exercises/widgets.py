@@ -1,13 +1,15 @@
 """Buttons for exercises where a notebook has ipywidgets; everywhere else the text says everything."""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Protocol, runtime_checkable
 
-from pyraft_lab.exercises.marked import Marked
+from pyraft_lab.errors import PyraftError
+from pyraft_lab.exercises.marked import Marked, as_page, points
+from pyraft_lab.trace.printed import lines_as_html
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 
@@ -21,6 +23,16 @@ class Choosable(Protocol):
         """Pairs of an answer and what to show for it."""
         ...
 
+    @property
+    def task(self) -> str:
+        """What is asked, without the choices."""
+        ...
+
+    @property
+    def out_of(self) -> int:
+        """The points that a right answer has."""
+        ...
+
     def answer(self, given: Any = ...) -> Marked:
         """Mark an answer."""
         ...
@@ -28,8 +40,6 @@ class Choosable(Protocol):
     def hint(self) -> str:
         """One more hint."""
         ...
-
-    def _repr_mimebundle_(self) -> Mapping[str, Any]: ...
 
 
 def in_notebook() -> bool:
@@ -51,9 +61,10 @@ def show(exercise: object) -> bool:
     feedback = f"feedback-{id(exercise)}"
     buttons = panel(exercise, lambda marked: display(marked, display_id=feedback, update=True))
     found: dict[str, Any] = buttons._repr_mimebundle_()
-    display(dict(exercise._repr_mimebundle_()), raw=True)
-    display({"text/plain": "(buttons, in a running notebook)", VIEW: found[VIEW]}, raw=True)
-    display({"text/plain": "not answered yet"}, raw=True, display_id=feedback)
+    display(as_page(exercise.task), raw=True)
+    choices = "\n".join(f"  {words}" for _, words in exercise.choices)
+    display({"text/plain": choices, "text/html": lines_as_html(choices), VIEW: found[VIEW]}, raw=True)
+    display(as_page(f"not answered yet ({points(0, exercise.out_of)})"), raw=True, display_id=feedback)
     return True
 
 
@@ -71,7 +82,13 @@ def panel(exercise: Choosable, feedback: Callable[[Marked], object]) -> Any:
         answer.disabled = radio.value is None
 
     def mark(_: object) -> None:
-        feedback(exercise.answer(radio.value))
+        answer.description, answer.disabled = "Marking …", True  # a prediction plays many runs
+        try:
+            feedback(exercise.answer(radio.value))
+        except PyraftError as wrong:  # an error in a button's callback would be seen by nobody
+            told.value = escape(str(wrong))
+        finally:
+            answer.description, answer.disabled = "Answer", False
 
     def more(_: object) -> None:
         told.value = escape(exercise.hint())

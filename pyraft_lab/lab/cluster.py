@@ -47,7 +47,7 @@ from pyraft_lab.lab.holding import (
 )
 from pyraft_lab.lab.recording import CHUNK
 from pyraft_lab.lab.session import RecordedSession
-from pyraft_lab.lab.wire import Act, ChunkNews, Failure, GateNews, Go, Header, Json, Timeline, Told
+from pyraft_lab.lab.wire import Act, ChunkNews, Failure, GateNews, Go, Header, Json, Timeline, Update
 from pyraft_lab.network.remote_gate import RemoteGate
 from pyraft_lab.runtime.cluster import LocalCluster
 from pyraft_lab.runtime.clusters import Cluster
@@ -110,7 +110,7 @@ class LiveSession(RecordedSession):
         """Whether messages are held, and which ones."""
         return GateNews(closed=self._gate.is_closed, frozen=False, held=tuple(self.held()))
 
-    def grow(self) -> Iterator[Told]:
+    def grow(self) -> Iterator[Update]:
         """Add the events since the last call; return the messages for the drawing."""
         before = len(self._recording)
         for record in self._numbered.add(self._source.records):
@@ -143,13 +143,13 @@ class LiveSession(RecordedSession):
         """The whole kept run; its version increases each time the oldest events are dropped."""
         return replace(super().timeline(branch), version=self._dropped, kept=0, gone=self._dropped)
 
-    def _gate_update(self) -> Iterator[Told]:
+    def _gate_update(self) -> Iterator[Update]:
         now = self.gate()
         if now != self._sent_gate:
             self._sent_gate = now
             yield now
 
-    def carry_out_action(self, act: Act) -> Iterator[Told]:
+    def carry_out_action(self, act: Act) -> Iterator[Update]:
         """Carry out an order now, even if the drawing shows the past; then show the newest moment."""
         if not self.is_alive:
             raise PyraftError(ENDED)

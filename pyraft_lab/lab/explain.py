@@ -25,7 +25,7 @@ Flights = Mapping[MessageId, Flight]
 
 
 def explain_event(record: Record, flights: Flights, engine: Engine) -> SceneEvent:
-    """One event with time, server and explanation; ``lit`` are the lines of its rule that ran."""
+    """One event with time, server and explanation; ``ran`` are the lines of its rule that ran."""
     event = SceneEvent(
         id=record.id,
         time=record.time,
@@ -41,7 +41,7 @@ def explain_event(record: Record, flights: Flights, engine: Engine) -> SceneEven
     if record.step is None:
         return event
     decided = rule(record.step)
-    return replace(event, rule=decided.label, lit=tuple(lines_that_ran(engine, record.step, decider(engine, decided))))
+    return replace(event, rule=decided.label, ran=tuple(lines_that_ran(engine, record.step, decider(engine, decided))))
 
 
 def ruling(engine: Engine, records: Sequence[Record]) -> Engine:
@@ -122,7 +122,7 @@ def written(entry: Entry) -> tuple[str, BookEntry]:
     name = f"{entry.id.index}.{entry.id.term}.{entry.id.node}"
     match entry.payload:
         case Noop():
-            return name, BookEntry("blank", "blank", None)
+            return name, BookEntry("no-op", "noop", None)
         case Normal(data):
             return name, BookEntry(command_text(data), "write", None)
         case Configuration(membership):

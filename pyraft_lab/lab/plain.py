@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from pyraft_lab.lab.wire import Chunk
 
 SECTION = re.compile(r" \((?:§|dissertation|openraft|Figure)[^()]*\)|; lost on the way: [^;]*")
-LATER = re.compile(r"\b(?:entry|entries|disks?|logs?|blank|commit\w*|lease|round|openraft)\b")
+LATER = re.compile(r"\b(?:entry|entries|disks?|logs?|no-op|commit\w*|lease|round|openraft)\b")
 """Words that later chapters explain."""
 SAID = tuple(
     (re.compile(pattern), words)

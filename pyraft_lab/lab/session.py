@@ -32,7 +32,7 @@ from pyraft_lab.lab.wire import (
     Seen,
     Timeline,
     TimelineNews,
-    Told,
+    Update,
     Want,
     asked,
 )
@@ -65,7 +65,7 @@ class Session(ABC):
         """The recording of a branch."""
 
     @abstractmethod
-    def answer(self, message: Any) -> Iterable[Told]:
+    def answer(self, message: Any) -> Iterable[Update]:
         """The messages to send back."""
 
     def chunks(self) -> list[tuple[str, Chunk]]:
@@ -205,7 +205,7 @@ class SimulationSession(Session):
         marks = sorted([*whole.marks, *map(broken, one.violations)], key=attrgetter("event"))
         return replace(whole, marks=tuple(marks))
 
-    def answer(self, message: Any) -> Iterator[Told]:
+    def answer(self, message: Any) -> Iterator[Update]:
         """The messages to send back to the drawing."""
         match asked(message):
             case Hello():
@@ -223,11 +223,11 @@ class SimulationSession(Session):
             case Bye():
                 pass
 
-    def _act(self, act: Act) -> Iterator[Told]:
+    def _act(self, act: Act) -> Iterator[Update]:
         branch = self.branches.act(act.branch, act.event, act.time, parse_action(act.order))
         yield from self.moved(branch)
 
-    def moved(self, branch: Branch) -> Iterator[Told]:
+    def moved(self, branch: Branch) -> Iterator[Update]:
         """After an action: show the present of its branch; the drawing asks for foreseen events later."""
         self.place = (branch.name, branch.last_event, branch.sim.now)
         yield self.updates(branch.name)
@@ -290,7 +290,7 @@ class RecordedSession(Session):
             limit=count,
         )
 
-    def answer(self, message: Any) -> Iterator[Told]:
+    def answer(self, message: Any) -> Iterator[Update]:
         """Chunks, and the results of orders."""
         match asked(message):
             case Hello():
@@ -305,7 +305,7 @@ class RecordedSession(Session):
                 pass
 
     @abstractmethod
-    def carry_out_action(self, act: Act) -> Iterator[Told]:
+    def carry_out_action(self, act: Act) -> Iterator[Update]:
         """Carry out an order; return the messages to send back."""
 
 
@@ -317,7 +317,7 @@ class TraceSession(RecordedSession):
             raise PyraftError("this trace has no records: there is nothing to show")
         super().__init__(trace)
 
-    def carry_out_action(self, act: Act) -> Iterator[Told]:  # noqa: ARG002 (whatever it is)
+    def carry_out_action(self, act: Act) -> Iterator[Update]:  # noqa: ARG002 (whatever it is)
         """Refuse every order: a recorded run cannot be changed."""
         raise PyraftError("this run is recorded: you can view it, but not change it")
 

@@ -12,7 +12,7 @@ from msgspec.structs import fields
 from pyraft_lab.lab import holding, wire
 
 TARGET = Path(__file__).parent / "js/src/wire.d.ts"
-ALIASES: dict[str, Any] = {"Told": wire.Told, "Asked": wire.Asked, "LiveOrder": holding.LiveAction}
+ALIASES: dict[str, Any] = {"Update": wire.Update, "Asked": wire.Asked, "LiveOrder": holding.LiveAction}
 """Unions that the drawing names; everything they and ``OfflinePage`` refer to is written, too."""
 PLAIN = {int: "number", float: "number", str: "string", bool: "boolean", NoneType: "null", Any: "unknown"}
 HEADING = "// What the Lab's drawing and Python say to each other. Generated from lab/wire.py: change it there.\n"

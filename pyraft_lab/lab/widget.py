@@ -18,7 +18,7 @@ from pyraft_lab.lab.page import page, player
 from pyraft_lab.lab.session import Session, SimulationSession, TraceSession
 from pyraft_lab.lab.static_svg import image
 from pyraft_lab.lab.ticker import Shared
-from pyraft_lab.lab.wire import Bye, Failure, HeaderNews, Told, ViewName, plain
+from pyraft_lab.lab.wire import Bye, Failure, HeaderNews, Update, ViewName, plain
 from pyraft_lab.runtime.clusters import Cluster
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.trace import given
@@ -155,7 +155,7 @@ class Lab(anywidget.AnyWidget):
     def _answer(self, message: Any) -> None:
         self._send_updates(lambda: self._session.answer(message))
 
-    def _send_updates(self, answers: Callable[[], Iterable[Told]]) -> None:
+    def _send_updates(self, answers: Callable[[], Iterable[Update]]) -> None:
         """Send the answers; show every error in the widget, because a log would hide it."""
         try:
             for told in answers():

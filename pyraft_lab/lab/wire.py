@@ -3,7 +3,7 @@
 ::
 
     drawing ── Asked: Hello | Want | Ahead | Seen | Act | Bye ──▶ session
-    drawing ◀── Told: HeaderNews | ChunkNews | TimelineNews | GateNews | Go | Failure ── session
+    drawing ◀── Update: HeaderNews | ChunkNews | TimelineNews | GateNews | Go | Failure ── session
 
 ``python -m pyraft_lab.lab.typescript`` writes these types for the drawing (``js/src/wire.d.ts``). On the wire they are
 plain JSON: see :func:`plain`. Times are virtual seconds, servers and log indexes are numbers from 1.
@@ -211,7 +211,7 @@ class Gone(Struct, frozen=True, array_like=True):
 
 
 class SceneEvent(Struct, frozen=True, kw_only=True):
-    """One event and what it changed; ``lit`` are the lines of its rule that ran, ``nodes`` the new values of fields."""
+    """One event and what it changed; ``ran`` are the lines of its rule that ran, ``nodes`` the new values of fields."""
 
     id: EventId
     time: float
@@ -225,7 +225,7 @@ class SceneEvent(Struct, frozen=True, kw_only=True):
     sent: tuple[MessageDrawing, ...]
     gone: tuple[Gone, ...] = ()
     rule: str | UnsetType = UNSET
-    lit: tuple[int, ...] | UnsetType = UNSET
+    ran: tuple[int, ...] | UnsetType = UNSET
     nodes: dict[str, ServerChanges] | UnsetType = UNSET
     cuts: tuple[tuple[NodeId, NodeId], ...] | UnsetType = UNSET
     decisions: tuple[Decision, ...] | UnsetType = UNSET
@@ -235,7 +235,7 @@ class BookEntry(Struct, frozen=True, array_like=True):
     """What one log entry says; its name in the book is ``index.term.leader``."""
 
     label: str
-    kind: Literal["blank", "write", "members"]
+    kind: Literal["noop", "write", "members"]
     membership: Voters | None
 
 
@@ -405,7 +405,7 @@ class Failure(Struct, frozen=True, tag="error"):
     text: str
 
 
-Told = HeaderNews | ChunkNews | TimelineNews | GateNews | Go | Failure
+Update = HeaderNews | ChunkNews | TimelineNews | GateNews | Go | Failure
 
 
 # What the drawing says

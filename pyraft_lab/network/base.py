@@ -32,7 +32,7 @@ class Disconnected(Struct, frozen=True, tag=True):
 
 
 class PeerUnreachable(Struct, frozen=True, tag=True):
-    """``peer`` receives no messages at present; ``letters`` are the lost messages to it."""
+    """``peer`` receives no messages at present; ``undelivered`` are the ids of the messages to it that were lost."""
 
     peer: NodeId
     undelivered: tuple[int, ...] = ()

@@ -59,7 +59,7 @@ class Envelope(Struct, frozen=True, array_like=True, gc=False):
 
 
 class Frame(Struct, frozen=True, array_like=True):
-    """A frame; ``letters`` stay bytes until their checksum has been verified."""
+    """A frame; ``envelopes`` stay bytes until their checksum has been verified."""
 
     version: int
     src: NodeId

@@ -151,15 +151,15 @@ class MqttEndpoint:
 
     async def _keep(self) -> None:
         """Keep connecting; the waits grow with each failure, and differ between the nodes of a cluster."""
-        patience = 0.0
+        backoff = 0.0
         while True:
             began = asyncio.get_running_loop().time()
             why = await cancellable(self._session())
             self._hung_up(why)
             if isinstance(why, DuplicateNode):
                 return
-            patience = next_backoff(patience, asyncio.get_running_loop().time() - began)
-            await asyncio.sleep(random.uniform(patience / 2, patience))
+            backoff = next_backoff(backoff, asyncio.get_running_loop().time() - began)
+            await asyncio.sleep(random.uniform(backoff / 2, backoff))
 
     async def _session(self) -> Exception:
         """One connection from start to end; returns the reason of its end."""

@@ -11,10 +11,11 @@ import random
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Self
+from typing import Self, cast
 
 from msgspec import Struct
 
+from pyraft_lab.errors import first_error
 from pyraft_lab.network.codec import Garbage
 from pyraft_lab.network.connection import cancellable, failure
 from pyraft_lab.network.mqtt import MqttNetwork, next_backoff
@@ -130,7 +131,7 @@ class MqttSession:
         return f"pyraft/{self._network.cluster}/{topic}"
 
     async def _keep(self) -> None:
-        patience = 0.0
+        backoff = 0.0
         while True:
             began = asyncio.get_running_loop().time()
             why = await cancellable(self._session())
@@ -142,8 +143,8 @@ class MqttSession:
             elif not self._network.may_try_again(why, self._deadline):
                 self._up.set_exception(failure(self._network.address, why))
                 return
-            patience = next_backoff(patience, asyncio.get_running_loop().time() - began)
-            await asyncio.sleep(random.uniform(patience / 2, patience))
+            backoff = next_backoff(backoff, asyncio.get_running_loop().time() - began)
+            await asyncio.sleep(random.uniform(backoff / 2, backoff))
 
     async def _session(self) -> Exception:
         """One connection; returns the reason of its end."""
@@ -163,7 +164,7 @@ class MqttSession:
                     self._up.set_result(None)
                 group.create_task(self._write(client))
         except* MqttError as ended:
-            end = _first(ended)
+            end = cast("MqttError", first_error(ended))
         return end
 
     async def _write(self, client: Client) -> None:
@@ -202,8 +203,3 @@ async def _read(client: Client) -> None:
     """Wait for the end of the connection; messages are delivered directly."""
     async for _ in client.messages:
         pass
-
-
-def _first(group: BaseExceptionGroup[Exception]) -> Exception:
-    first = group.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first

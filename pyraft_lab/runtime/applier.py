@@ -4,7 +4,6 @@ The applier has a queue of its own. It keeps the order while the disk reads a sn
 """
 
 import asyncio
-import zlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import accumulate
@@ -16,7 +15,7 @@ from pyraft_lab.engine.log import Entry, SnapshotMeta, byte_size
 from pyraft_lab.engine.types import ORIGIN, LogId
 from pyraft_lab.machine import Sessions
 from pyraft_lab.runtime.disk_queue import DiskQueue
-from pyraft_lab.storage.base import Storage
+from pyraft_lab.storage.base import Storage, described
 from pyraft_lab.trace.record import EventId
 
 Work = Apply | RestoreMachine | TakeSnapshot
@@ -99,16 +98,10 @@ class Applier:
         self._disk.read(read)
         return await arrived
 
-    async def _build(self, send_request: TakeSnapshot, copy: Sessions, cause: EventId) -> None:
+    async def _build(self, command: TakeSnapshot, copy: Sessions, cause: EventId) -> None:
         """Serialize a copy in another thread, pass the bytes to the disk, and report the snapshot."""
         data = await to_thread(copy.snapshot)
-        meta = SnapshotMeta(
-            last=send_request.last,
-            membership=send_request.membership,
-            membership_id=send_request.membership_id,
-            size=len(data),
-            checksum=zlib.crc32(data),
-        )
+        meta = described(command, data)
 
         async def stage() -> None:
             await self._storage.put_snapshot(meta, data)

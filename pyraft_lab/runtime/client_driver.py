@@ -10,6 +10,7 @@ from contextlib import suppress
 from copy import copy
 from typing import Any, Protocol, assert_never
 
+from pyraft_lab.client.batches import CallId, Part, RequestId
 from pyraft_lab.client.events import (
     Ask,
     CancelTimer,
@@ -29,7 +30,7 @@ from pyraft_lab.client.events import (
 )
 from pyraft_lab.client.machine import step
 from pyraft_lab.client.requests import Operate, Request
-from pyraft_lab.client.state import CallId, ClientState, Limits, Part, Read, RequestId, Session, Write
+from pyraft_lab.client.state import ClientState, Limits, Read, Session, Write
 from pyraft_lab.client.timing import length
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import BadCommand, Fatal
@@ -137,8 +138,12 @@ class ClientDriver:
         self._turn(Submit(calls))
 
     def _turn(self, *events: Event) -> None:
-        """Step the client through events and carry out the resulting commands."""
-        nodes = tuple(self._nodes.nodes())
+        """Step the client through events and carry out the resulting commands; ends every call if its cluster ended."""
+        try:
+            nodes = tuple(self._nodes.nodes())
+        except Fatal as ended:
+            self._abandon(ended)
+            return
         if nodes != self._state.nodes:
             events = (NodesKnown(nodes), *events)
         for event in events:
@@ -180,8 +185,8 @@ class ClientDriver:
 
     # Time
 
-    def _set(self, send_request: SetTimer, timer: Timer) -> None:
-        delay = length(send_request, luck=self._chance.random(), attempt=self._attempt)
+    def _set(self, command: SetTimer, timer: Timer) -> None:
+        delay = length(command, luck=self._chance.random(), attempt=self._attempt)
         self._timers[timer] = asyncio.get_running_loop().call_later(delay, self._fire, timer)
 
     def _fire(self, timer: Timer) -> None:
@@ -212,15 +217,14 @@ class ClientDriver:
     # Results
 
     def _deliver(self, delivery: Deliver) -> None:
-        values, rejected = delivery.values, delivery.rejected
         for part in delivery.parts:
             waiting = self._open.get(part.call)
             if waiting is None:
                 continue
-            if rejected and (why := _first_rejected(part, rejected)) is not None:
+            if (why := delivery.rejection(part)) is not None:
                 self._settle(part.call, None, BadCommand(why))
                 continue
-            result = waiting.take(part, values)
+            result = waiting.take(part, delivery.values)
             if result is not waiting:
                 self._settle(part.call, result, None)
 
@@ -252,17 +256,13 @@ class ClientDriver:
                 self._home.endings.add(self._abandon)
 
     def _abandon(self, why: Fatal) -> None:
-        """Fail every open call, because the loop thread has ended; may run on any thread."""
+        """Fail every open call, because the cluster or the loop thread has ended; may run on any thread."""
         waiting = [*self._open.values(), *(one for one in self._inbox if isinstance(one, OpenCall))]
         self._inbox.clear()
         self._open.clear()
         for one in waiting:
             self._settled.append((one, None, copy(why)))
         self._hand_out()
-
-
-def _first_rejected(part: Part, rejected: Any) -> str | None:
-    return next((rejected[place] for place in range(part.place, part.place + part.count) if place in rejected), None)
 
 
 def _resolve(ended: Iterable[Settled]) -> None:

@@ -49,12 +49,11 @@ from pyraft_lab.engine.events import (
     Unreachable,
 )
 from pyraft_lab.engine.log import Log, SnapshotMeta
-from pyraft_lab.engine.messages import SnapshotRequest
 from pyraft_lab.engine.requests import room_for
 from pyraft_lab.engine.state import RaftState, Step
 from pyraft_lab.engine.timers import Timer
 from pyraft_lab.engine.types import NodeId, RequestId
-from pyraft_lab.errors import DuplicateNode, Fatal, Panicked, Stopped
+from pyraft_lab.errors import DuplicateNode, Fatal, Panicked, Stopped, first_error
 from pyraft_lab.machine import Sessions
 from pyraft_lab.network.base import Endpoint, Notice, PeerUnreachable, SessionTakenOver
 from pyraft_lab.network.codec import Envelope
@@ -335,21 +334,13 @@ class Driver:
             case SendChunk():
                 self.disk.read(lambda: self._send_chunk(command, cause))
 
-    async def _send_chunk(self, send_request: SendChunk, cause: EventId) -> None:
+    async def _send_chunk(self, command: SendChunk, cause: EventId) -> None:
         """Read a chunk of a snapshot and send it; report it if the snapshot is gone."""
-        data = await self._storage.read_chunk(send_request.meta, send_request.offset, send_request.length)
+        data = await self._storage.read_chunk(command.meta, command.offset, command.length)
         if data is None:
-            self.queue_event(SnapshotGone(send_request.dst), cause)
+            self.queue_event(SnapshotGone(command.dst), cause)
             return
-        message = SnapshotRequest(
-            vote=send_request.vote,
-            meta=send_request.meta,
-            offset=send_request.offset,
-            data=data,
-            done=send_request.offset + len(data) >= send_request.meta.size,
-            round=send_request.round,
-        )
-        self._queue_message(send_request.dst, Envelope(self._reporter.message(), cause, message))
+        self._queue_message(command.dst, Envelope(self._reporter.message(), cause, command.request(data)))
 
     def _queue_message(self, dst: NodeId, envelope: Envelope, received: MessageId | None = None) -> None:
         if self._reporter.tells_messages:
@@ -375,8 +366,7 @@ class Driver:
 
 def cause_of_death(node: NodeId, ended: BaseException) -> Fatal:
     """The error that callers get when ``ended`` ends the node."""
-    while isinstance(ended, BaseExceptionGroup):
-        ended = ended.exceptions[0]
+    ended = first_error(ended)
     match ended:
         case Fatal():
             return ended

@@ -27,19 +27,19 @@ async def watch_own_leadership(watchers: Watchers, start: Hook, stop: Hook) -> N
 
     A leader that is shut down gets its ``stop`` call, too.
     """
-    office: Metrics | None = None
+    leading: Metrics | None = None
     try:
         async for now in watchers.stream():
             held = now if now.role == "leader" else None
-            if office is not None and (held is None or held.term != office.term):
-                office = None
+            if leading is not None and (held is None or held.term != leading.term):
+                leading = None
                 await stop(now)
-            if held is not None and office is None:
-                office = held
+            if held is not None and leading is None:
+                leading = held
                 await start(now)
     finally:
-        if office is not None:
-            await _last_call(stop, replace(office, role="shutdown"))
+        if leading is not None:
+            await _last_call(stop, replace(leading, role="shutdown"))
 
 
 async def watch_cluster_leader(watchers: Watchers, change: Hook) -> None:

@@ -79,7 +79,7 @@ class NodeLifecycle:
         try:
             driver, endpoint = await inside()
         except BaseException:
-            _release(self._machine.machine, is_blank=True)
+            _release(self._machine.machine, is_unused=True)
             await self._use.end()
             raise
         self.driver, self.endpoint = driver, endpoint
@@ -104,7 +104,7 @@ class NodeLifecycle:
             self.ended = self.ended or Stopped(self.id)
             driver.requests.fail(self.ended)
             self._changed()
-            _release(self._machine.machine, is_blank=driver.applier.applied == ORIGIN)
+            _release(self._machine.machine, is_unused=driver.applier.applied == ORIGIN)
             try:
                 await endpoint.close()
             finally:
@@ -189,7 +189,7 @@ def _claim(machine: Any, node: NodeId) -> None:
         weakref.finalize(machine, _SERVES.pop, id(machine), None).atexit = False
 
 
-def _release(machine: Any, *, is_blank: bool) -> None:
+def _release(machine: Any, *, is_unused: bool) -> None:
     """Release the machine of a node that has ended; if nothing was applied to it, another node may use it."""
-    if is_blank or type(machine).__weakrefoffset__ == 0:
+    if is_unused or type(machine).__weakrefoffset__ == 0:
         _SERVES.pop(id(machine), None)

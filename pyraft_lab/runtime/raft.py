@@ -50,7 +50,7 @@ from pyraft_lab.errors import BadCommand, Fatal, OutcomeUnknown, PyraftError, Ti
 from pyraft_lab.loop_thread import LoopOwner
 from pyraft_lab.machine import KeyValue, Rejected, Sessions, StateMachine
 from pyraft_lab.network.base import Counters, Endpoint, MemoryNetwork, Network, cluster_of
-from pyraft_lab.pending_requests import WriteResponse, respond
+from pyraft_lab.pending_requests import WriteResponse, is_last_step, respond
 from pyraft_lab.runtime.admin import Runtime, Trigger
 from pyraft_lab.runtime.client_requests import ClientRequests
 from pyraft_lab.runtime.driver import Driver
@@ -343,10 +343,9 @@ class Raft:
     async def _change(self, change: Change, *, retain: bool, guard: Precondition) -> WriteResponse:
         response = await self._one_change(change, retain=retain, guard=guard)
         membership = response.membership
-        is_halfway = (
-            membership is not None and membership.is_joint and self._lifecycle.running_driver().state.config.auto_leave
-        )
-        return await self._left_joint(response.log_id) if is_halfway else response
+        if membership is None or is_last_step(membership, self._lifecycle.running_driver().state.config):
+            return response
+        return await self._left_joint(response.log_id)
 
     async def _left_joint(self, joint: LogId) -> WriteResponse:
         """Wait until the leader has ended a joint membership; a deposed leader may be removed and never learn of it."""
@@ -451,7 +450,3 @@ class Raft:
 
     def _order_soon(self, event: Callable[[RequestId], Event]) -> "Future[WriteResponse]":
         return self._lifecycle.submit(self._order(event))
-
-
-async def _done(act: Callable[[], T]) -> T:
-    return act()

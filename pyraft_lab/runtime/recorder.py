@@ -22,7 +22,18 @@ from pyraft_lab.network.codec import Envelope
 from pyraft_lab.pending_requests import Outcome, WriteApplied, respond
 from pyraft_lab.runtime.hooks import HookErrors, name_of
 from pyraft_lab.session import Value
-from pyraft_lab.trace.record import ANSWERS, EventId, Flight, Kind, MessageId, Record, Reply, kind_of, record_step
+from pyraft_lab.trace.record import (
+    EventId,
+    Flight,
+    Kind,
+    MessageId,
+    Record,
+    Reply,
+    kind_of,
+    record_step,
+    reply,
+    reply_to,
+)
 
 Observer = Callable[[Record], None]
 Level = Literal["off", "protocol", "steps", "full"]
@@ -143,7 +154,6 @@ class Recorder:
                 message=message,
                 sent=[_flight(step.after.id, one) for one in sent],
                 replies=[_reply(outcome, step.after.id) for outcome in ended],
-                detail="; ".join([str(one) for one in step.commands if type(one) is Alarm]),
             )
         )
 
@@ -201,7 +211,7 @@ def _flight(src: NodeId, sent: Sent) -> Flight:
         message=envelope.message,
         sent=sent.time,
         cause=envelope.cause,
-        reply_to=sent.received if type(envelope.message) in ANSWERS else None,
+        reply_to=reply_to(envelope.message, sent.received),
     )
 
 
@@ -209,7 +219,6 @@ def _reply(outcome: Outcome, node: NodeId) -> Reply:
     if type(outcome) is WriteApplied and type(outcome.result) is Value:  # nearly every one
         return Reply(request=outcome.request, ok=True, value=outcome.result.value)
     try:
-        response = respond(outcome, node)
+        return reply(outcome.request, respond(outcome, node).value)
     except PyraftError as error:
-        return Reply(request=outcome.request, ok=False, error=str(error))
-    return Reply(request=outcome.request, ok=True, value=response.value)
+        return reply(outcome.request, error)

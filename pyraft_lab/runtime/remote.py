@@ -60,6 +60,7 @@ class Remote:
 
     def __init__(self, name: str) -> None:
         self.metrics, self.players, self.faults_applied, self.is_connected = {}, {}, {}, True
+        self._first: dict[NodeId, str] = {}
         self.changed: Callable[[], None] = lambda: None
         self._name = name
         self._numbers = itertools.count(secrets.randbits(40) << 20)
@@ -186,6 +187,13 @@ class Remote:
         """Report to the teacher how ``node`` is played here."""
         self._up().publish(f"players/{self._name}/{node}", room_of.encode_playing(playing), retain=True)
 
+    def was_first_to_play(self, node: NodeId) -> bool:
+        """Whether the first report about ``node`` came from here: the broker shows everybody the same order.
+
+        Two clients that choose the same number at the same moment both see which of them has it.
+        """
+        return self._first.get(node) == self._name
+
     def client(self, *, deadline: float = 10.0, max_bytes: int = MOST_COMMAND_BYTES) -> Client:
         """A new client session; a command larger than ``max_bytes`` bytes is refused before it is sent."""
         return Client(self, deadline=deadline, max_bytes=max_bytes)
@@ -212,8 +220,9 @@ class Remote:
                     self._on_faults_applied(node_id("node", int(node)), payload)
                 case ["answers", _, _]:
                     self._settle(payload)
-                case ["players", _, node] if payload:
+                case ["players", name, node] if payload:
                     self.players[node_id("node", int(node))] = room_of.decode_playing(payload)
+                    self._first.setdefault(int(node), name)
                     self._changed.set()
                 case _:
                     pass

@@ -59,7 +59,7 @@ async def _serve(raft: Raft, network: MqttNetwork, encoders: Executor) -> None:
         server = RpcServer(raft, group.create_task, encoders)
         async with MqttSession(
             network,
-            f"{raft.id}-desk",
+            f"{raft.id}-rpc",
             topics=[f"{raft.id}/ask/+"],
             deliver=server.on_call,
             deliver_all=server.on_pieces,

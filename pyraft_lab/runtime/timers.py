@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from pyraft_lab.engine.commands import CancelTimer, SetTimer
 from pyraft_lab.engine.config import Config
-from pyraft_lab.engine.timers import Timer, TimerKind, delay
+from pyraft_lab.engine.timers import Timer, TimerKind, delay, stopped_by
 from pyraft_lab.runtime.virtual_time import VirtualLoop
 from pyraft_lab.trace.record import EventId
 
@@ -100,14 +100,10 @@ class Timers:
 
     def cancel(self, command: CancelTimer) -> None:
         """Stop a timer; key 0 stops all of its kind."""
-        if command.timer.key:
-            self._forget(command.timer)
-            return
-        if command.timer.kind is TimerKind.LEASE:
+        if command.timer.kind is TimerKind.LEASE and not command.timer.key:
             self._rounds.clear()  # the leadership has ended, and the next one counts its rounds from the start
-        for timer in list(self._running):
-            if timer.kind == command.timer.kind:
-                self._forget(timer)
+        for timer in stopped_by(command.timer, self._running):
+            self._forget(timer)
 
     def began(self, round: int) -> float | None:
         """When the leader sent a round, in seconds of the system's clock; each round sets a lease."""

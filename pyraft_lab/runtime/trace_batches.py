@@ -210,7 +210,7 @@ class Receiver:
 
 
 def is_plausible(record: Record, node: NodeId, known: Log | None = None) -> bool:
-    """Whether a received record can be one of this node: its own state, with no absurd number or time.
+    """Whether a received record can be one of this node: its own state, with plausible numbers and times.
 
     ``known`` is the part of the node's log that was already checked.
     """

@@ -49,7 +49,6 @@ from pyraft_lab.sim.world import (
     WakeClient,
     Wipe,
     World,
-    find_asked,
 )
 from pyraft_lab.trace.record import Fate, Flight, Kind, Record, kind_of
 
@@ -334,7 +333,7 @@ def _event_for(world: World, action: Action) -> tuple[NodeId | None, Event]:
             flight = world.flights[message]
             return flight.dst, Receive(flight.src, flight.message)
         case Reach(client, request):
-            return find_asked(world.asked, client, request).node, ANY_CALL
+            return world.asked.find(client, request).node, ANY_CALL
         case Invoke() | WakeClient():
             return would_ask(world, action), ANY_CALL
         case Notify(node, event):

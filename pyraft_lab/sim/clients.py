@@ -17,6 +17,7 @@ from typing import Any, assert_never
 
 from msgspec.structs import replace
 
+from pyraft_lab.client.batches import CallId
 from pyraft_lab.client.events import (
     Ask,
     CancelTimer,
@@ -36,20 +37,20 @@ from pyraft_lab.client.events import (
 from pyraft_lab.client.events import Timer as ClientTimer
 from pyraft_lab.client.machine import step
 from pyraft_lab.client.requests import Operate, ReadMany, WriteBatch
-from pyraft_lab.client.state import CallId, ClientState, Limits, Operation, Session
 from pyraft_lab.client.state import ClientCall as MachineCall
+from pyraft_lab.client.state import ClientState, Limits, Operation, Session
 from pyraft_lab.client.state import Read as MachineRead
 from pyraft_lab.client.state import Write as MachineWrite
 from pyraft_lab.client.timing import length
 from pyraft_lab.command import encode
 from pyraft_lab.engine.log import Entry
-from pyraft_lab.engine.types import NodeId, RequestId
+from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import BadCommand, NetworkFailed, PyraftError, UnknownNode
+from pyraft_lab.sim.asked import Asked
 from pyraft_lab.sim.conditions import SECOND, Micros, Purpose, chance, sample
 from pyraft_lab.sim.serving import reply_to, serve
 from pyraft_lab.sim.transition import Answered, Completed, Refused, Transition
 from pyraft_lab.sim.world import (
-    Asked,
     Call,
     Invoke,
     OpenCall,
@@ -59,7 +60,6 @@ from pyraft_lab.sim.world import (
     WakeClient,
     World,
     Write,
-    find_asked,
 )
 from pyraft_lab.trace.record import Kind
 
@@ -77,7 +77,7 @@ def invoke(transition: Transition, call: Call) -> None:
         raise UnknownNode(call.to, transition.nodes)
     transition.requests += 1
     started = OpenCall(id=transition.requests, call=call, began=transition.id)
-    transition.calls[started.id] = started
+    transition.calls = transition.calls.put(started.id, started)
     transition.acting = call.client
     transition.describe(Kind.CALL, detail=f"{_name(call.client)} waits with its call {started.id}: it knows no leader")
     if call.to is None:
@@ -90,9 +90,7 @@ def invoke(transition: Transition, call: Call) -> None:
 def wake(transition: Transition, client: int, timer: ClientTimer) -> None:
     """Fire a client's timer."""
     one = transition.clients[client]
-    transition.clients[client] = replace(
-        one, timers={other: due for other, due in one.timers.items() if other != timer}
-    )
+    transition.clients = transition.clients.put(client, replace(one, timers=one.timers.without(timer)))
     transition.acting = client
     why = "has waited long enough" if isinstance(timer, RetryTimer) else "gets no answer in time"
     transition.describe(Kind.CALL, detail=f"{_name(client)} {why}")
@@ -101,7 +99,7 @@ def wake(transition: Transition, client: int, timer: ClientTimer) -> None:
 
 def reach(transition: Transition, client: int, request: int) -> None:
     """Let a request reach its node."""
-    asked = find_asked(transition.asked, client, request)
+    asked = transition.asked.find(client, request)
     transition.describe(Kind.CALL, detail=f"{_name(client)} asks node {asked.node}")
     _reach(transition, asked)
 
@@ -109,12 +107,12 @@ def reach(transition: Transition, client: int, request: int) -> None:
 def deliver_outcomes(transition: Transition) -> None:
     """Deliver the nodes' outcomes to the clients."""
     for node, outcome in transition.outcomes:
-        for asked in _waiting_for(transition, node, outcome.request):
+        for asked in transition.asked.waiting_for(node, outcome.request):
             _answer(transition, asked, reply_to(transition.nodes[node], asked, outcome))
     for asked, answer in transition.answers:
         _answer(transition, asked, answer)
-    for waiting in [one for one in transition.calls.values() if one.joint is not None]:
-        _look_for_end(transition, waiting)
+    for waiting in transition.changes:
+        _look_for_end(transition, transition.calls[waiting])
 
 
 def would_ask(world: World, action: Invoke | WakeClient) -> NodeId | None:
@@ -137,7 +135,7 @@ def _happen(transition: Transition, client: int, event: Event) -> None:
     """Tell a client's machine of an event, and carry out what it asks for."""
     one = _known(transition.clients.get(client) or _new(transition.world, client), tuple(transition.nodes))
     done = step(one.state, event)
-    transition.clients[client] = replace(one, state=done.after)
+    transition.clients = transition.clients.put(client, replace(one, state=done.after))
     for command in done.commands:
         _carry_out(transition, client, command)
 
@@ -185,15 +183,15 @@ def _set(transition: Transition, client: int, command: SetTimer) -> None:
     one = transition.clients[client]
     luck = transition.draw(Purpose.CLIENT, client, one.drawn + 1)
     due = transition.schedule(round(length(command, luck=luck) * SECOND), WakeClient(client, command.timer))
-    transition.clients[client] = replace(one, timers={**one.timers, command.timer: due}, drawn=one.drawn + 1)
+    timers = one.timers.put(command.timer, due)
+    transition.clients = transition.clients.put(client, replace(one, timers=timers, drawn=one.drawn + 1))
 
 
 def _cancel(transition: Transition, client: int, timer: ClientTimer) -> None:
     one = transition.clients[client]
     if timer in one.timers:
-        timers = dict(one.timers)
-        transition.cancel(timers.pop(timer))
-        transition.clients[client] = replace(one, timers=timers)
+        transition.cancel(one.timers[timer])
+        transition.clients = transition.clients.put(client, replace(one, timers=one.timers.without(timer)))
 
 
 # Requests on their way
@@ -216,17 +214,17 @@ def _call_of(state: ClientState, ask: Ask) -> CallId | None:
         case Operate():
             return state.operating[ask.request].call
         case ReadMany():
-            return next(one.reads[0].call for one in state.readings if one.request == ask.request)
+            return state.readings[ask.request].reads[0].call
         case WriteBatch():
-            batch = next(one for one in state.batches if one.request == ask.request)
-            return batch.parts[0].call if batch.parts else None
+            parts = state.batches.of_request(ask.request).parts
+            return parts[0].call if parts else None
         case _:
             return None
 
 
 def _send(transition: Transition, asked: Asked) -> None:
     """Send a request: it reaches its node now if it is the first of this action, and the network has none before it."""
-    transition.asked[asked.id] = asked
+    transition.asked = transition.asked.add(asked)
     client = transition.clients.get(asked.client)
     earlier = 0 if client is None else client.arrivals.get(asked.node, 0)
     is_first, transition.acting = transition.acting == asked.client, None
@@ -248,23 +246,17 @@ def _arrival(transition: Transition, asked: Asked, earlier: Micros) -> Micros:
     luck = transition.draw(Purpose.CLIENT, asked.client, client.drawn + 1)
     arrival = max(transition.now + sample(transition.weather.latency, luck), earlier)
     arrivals = {**client.arrivals, asked.node: arrival}
-    transition.clients[asked.client] = replace(client, drawn=client.drawn + 1, arrivals=arrivals)
+    changed = replace(client, drawn=client.drawn + 1, arrivals=arrivals)
+    transition.clients = transition.clients.put(asked.client, changed)
     return arrival
 
 
 def _reach(transition: Transition, asked: Asked) -> None:
     if not transition.nodes[asked.node].up:
-        transition.describe(Kind.CALL, detail=f"{_name(asked.client)} finds node {asked.node} down")
+        transition.describe(Kind.CALL, detail=f"{_name(asked.client)} finds n{asked.node} down")
         transition.answers.append((asked, Refused(NetworkFailed(f"node {asked.node}", "it is down"))))
     elif (answer := serve(transition, asked)) is not None:
         transition.answers.append((asked, answer))
-
-
-def _waiting_for(transition: Transition, node: NodeId, outcome: RequestId) -> list[Asked]:
-    first = transition.asked.get(outcome)
-    if first is None or first.node != node:
-        return []
-    return [first, *(one for one in transition.asked.values() if one.shares == outcome and one.node == node)]
 
 
 # Answers
@@ -272,7 +264,7 @@ def _waiting_for(transition: Transition, node: NodeId, outcome: RequestId) -> li
 
 def _answer(transition: Transition, asked: Asked, answer: Answered | Refused) -> None:
     """A node's answer reaches the client."""
-    transition.asked.pop(asked.id, None)
+    transition.asked = transition.asked.without(asked)
     if asked.call is not None:
         error = answer.error if isinstance(answer, Refused) else None
         _finish(transition, asked.call, getattr(answer, "value", None), error)
@@ -284,14 +276,15 @@ def _answer(transition: Transition, asked: Asked, answer: Answered | Refused) ->
 
 def _deliver(transition: Transition, delivery: Deliver) -> None:
     for part in delivery.parts:
-        why = delivery.rejected.get(part.place)
+        why = delivery.rejection(part)
         _finish(transition, part.call, delivery.values[part.place], None if why is None else BadCommand(why))
 
 
 def _finish(transition: Transition, call: CallId, value: Any, error: PyraftError | None) -> None:
     """End a call; a change of membership that is still joint waits until its leader ends it (``auto_leave``)."""
     if isinstance(value, Entry):
-        transition.calls[call] = replace(transition.calls[call], joint=value.index)
+        transition.calls = transition.calls.put(call, replace(transition.calls[call], joint=value.index))
+        transition.changes = (*transition.changes, call)
     else:
         _end(transition, call, value=value, error=error)
 
@@ -307,7 +300,10 @@ def _look_for_end(transition: Transition, waiting: OpenCall) -> None:
 
 
 def _end(transition: Transition, call: CallId, *, value: Any = None, error: PyraftError | None = None) -> None:
-    ended = transition.calls.pop(call)
+    ended = transition.calls[call]
+    transition.calls = transition.calls.without(call)
+    if ended.joint is not None:
+        transition.changes = tuple(one for one in transition.changes if one != call)
     transition.ended.append(Completed(request=call, began=ended.began, value=value, error=error))
 
 

@@ -260,13 +260,13 @@ def logs_are_in_order(step: Step, entries: Sequence[Entry]) -> Found:
     before = step.after.log.id_at(entries[0].index - 1)
     ids = [*(() if before is None else (before,)), *(entry.id for entry in entries)]
     if any(later.leader < earlier.leader for earlier, later in pairwise(ids)):
-        yield "logs are in order", f"node {step.after.id} has an older leader's entry behind a newer one's"
+        yield "logs are in order", f"node {step.after.id} has an older leader's entry after a newer one's"
 
 
 def applies_in_order(step: Step, applied: Index, entries: Sequence[Entry]) -> Found:
     """Entries are applied in order, without a gap and none twice (§5.3)."""
     if entries[0].index != applied + 1:
-        yield "applies in order", f"node {step.after.id} applies {entries[0].id} behind {applied}"
+        yield "applies in order", f"node {step.after.id} applies {entries[0].id} directly after {applied}"
 
 
 def memberships_are_adjacent(step: Step, entries: Sequence[Entry]) -> Found:
@@ -284,9 +284,9 @@ def memberships_are_adjacent(step: Step, entries: Sequence[Entry]) -> Found:
                 yield "memberships are adjacent", what
 
 
-def _waits(leader: RaftState, change: Index, blank: Index) -> Index | None:
+def _waits(leader: RaftState, change: Index, noop: Index) -> Index | None:
     """The uncommitted index that a change must wait for: the previous change, or this leadership's noop."""
-    earlier = (blank, *(index for index in leader.log.configs if index < change))
+    earlier = (noop, *(index for index in leader.log.configs if index < change))
     return next((index for index in earlier if index > leader.committed), None)
 
 
@@ -310,7 +310,7 @@ def installs_replace_the_log(step: Step, meta: SnapshotMeta) -> Found:
     if after.snapshot_last != meta.last or min(after.applied, after.committed) < meta.last.index:
         yield name, f"{where}, and has snapshot {after.snapshot_last}, {after.applied} applied, {after.committed} known"
     if after.log.start != meta.last:
-        yield name, f"{where}, and its log begins behind {after.log.start}"
+        yield name, f"{where}, and its log begins after {after.log.start}"
     left = [entry.id for entry in after.log]
     if any(later.index != place for place, later in enumerate(left, start=meta.last.index + 1)):
         yield name, f"{where}, and its log goes on with a gap: {left[0]} to {left[-1]}"
@@ -419,7 +419,7 @@ def message_is_true(src: NodeId, request: AppendRequest, world: World) -> Found:
         and entries[-1].index == request.prev.index + len(entries)
         and (state.log.has(entries[-1].id) or entries[-1].index < state.log.first_index)
     ):
-        yield "messages are true", f"node {src} sends entries behind {request.prev} that its log does not have there"
+        yield "messages are true", f"node {src} sends entries after {request.prev} that its log does not have there"
 
 
 def _is_bound(disk: Disk, vote: Vote) -> bool:

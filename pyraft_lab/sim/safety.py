@@ -50,7 +50,7 @@ NOTHING_IMPOSSIBLE = "nothing impossible"
 ONE_VOTE_A_TERM = "one vote a term"
 DURABLE_BEFORE_ANSWER = "durable before answer"
 COMMIT_IS_BACKED = "commit is backed"
-HONEST_DISK = "honest disk"
+DISK_MATCHES_STATE = "disk matches state"
 
 _PROMISES = (AppendAccepted, VoteResponse)
 """The messages that may only leave when their promise is on disk."""
@@ -86,7 +86,7 @@ def violations(past: Past, fact: Fact, *, one_a_term: bool = True) -> Broken:
         case Committed() | Restored():
             yield from _committed(past, fact)
         case Cut(node):
-            yield LEADER_APPEND_ONLY, f"node {node} truncates its log while it leads"
+            yield LEADER_APPEND_ONLY, f"n{node} truncates its log while it leads"
         case Truncated():
             pass
         case Uncommitted() | Forgotten() | Stopped():
@@ -100,10 +100,10 @@ def _elected(past: Past, leader: LeaderId, log: Log, *, one_a_term: bool) -> Bro
     term, node = leader
     rivals = sorted(set(past.leaders_of(term)) - {node})
     if one_a_term and rivals:
-        yield ELECTION_SAFETY, f"nodes {rivals[0]} and {node} were both elected in term {term}"
+        yield ELECTION_SAFETY, f"n{rivals[0]} and n{node} were both elected in term {term}"
     earlier = past.last_before(leader)
     if log.last.index < earlier or not past.agrees(node, log.slice(log.first_index, earlier + 1)):
-        yield LEADER_COMPLETENESS, f"node {node}, leader of term {term}, lacks committed entry {earlier}"
+        yield LEADER_COMPLETENESS, f"n{node}, leader of term {term}, lacks committed entry {earlier}"
 
 
 def _committed(past: Past, fact: Committed | Restored) -> Broken:
@@ -112,10 +112,10 @@ def _committed(past: Past, fact: Committed | Restored) -> Broken:
         case Committed(node, _, entries):
             if not past.agrees(node, entries):
                 upto = entries[-1].index
-                yield STATE_MACHINE_SAFETY, f"node {node} commits another log up to {upto} than was committed before"
+                yield STATE_MACHINE_SAFETY, f"n{node} commits another log up to entry {upto} than was committed before"
         case Restored(node, last):
             if not past.was_committed(last):
-                yield STATE_MACHINE_SAFETY, f"node {node} has a snapshot to {last}, which was never committed"
+                yield STATE_MACHINE_SAFETY, f"n{node} has a snapshot up to {in_words(last)}, which was never committed"
         case _:
             assert_never(fact)
 
@@ -124,11 +124,11 @@ def _lost(fact: Uncommitted | Forgotten | Stopped) -> tuple[str, str]:
     """Violations by one server alone: commit index decreased, purged entries without a snapshot, halted."""
     match fact:
         case Uncommitted(node, before, after):
-            return COMMIT_STAYS, f"node {node} had committed {before}, and now {after}"
+            return COMMIT_STAYS, f"n{node} had committed entry {before}, and now only {after}"
         case Forgotten(node, upto):
-            return SNAPSHOT_COVERS, f"node {node} forgets up to {upto}, its snapshot ends earlier"
+            return SNAPSHOT_COVERS, f"n{node} purges its log up to entry {upto}; its snapshot ends earlier"
         case Stopped(node, why):
-            return NOTHING_IMPOSSIBLE, f"node {node} halts: {why}"
+            return NOTHING_IMPOSSIBLE, f"n{node} stops for good: {why}"
         case _:
             assert_never(fact)
 
@@ -167,7 +167,7 @@ class Safety:
         after = step.after
         if self.history.is_changed_by(step):
             for id in self.history.write(step, event):
-                yield LOG_MATCHING, f"entry {id} of node {after.id} stands behind another log than it did elsewhere"
+                yield LOG_MATCHING, f"{in_words(id)} follows other entries on n{after.id} than on another server"
         for fact in facts_of(step):
             yield from violations(self.history, fact, one_a_term=not votes_are_ordered(world))
             self.history.remember(fact, event)
@@ -185,21 +185,15 @@ class Safety:
         if given.node == vote.node:
             return
         if not votes_are_ordered(world) or vote.node < given.node:
-            yield ONE_VOTE_A_TERM, f"node {voter} voted for {given.node} and for {vote.node} in term {vote.term}"
+            yield ONE_VOTE_A_TERM, f"n{voter} voted for n{given.node} and for n{vote.node} in term {vote.term}"
         votes[voter, vote.term] = (vote, event)
 
     def _promises(self, event: EventId, flight: Flight, world: World) -> Broken:
-        disk, message = world.nodes[flight.src].synced, flight.message
-        match message:
-            case VoteResponse(granted=True, asked=asked):
-                if not _has_vote(disk, asked):
-                    yield DURABLE_BEFORE_ANSWER, f"node {flight.src} grants {asked}, but its disk has {disk.vote}"
-                yield from self._vote_once(event, flight.src, asked, world)
-            case AppendAccepted(matched=matched):
-                if not has_entry(disk, matched):
-                    yield DURABLE_BEFORE_ANSWER, f"node {flight.src} acknowledges {matched}, which its disk lacks"
-            case _:
-                pass
+        broken = unkept_promise(flight.src, world.nodes[flight.src].synced, flight.message)
+        if broken is not None:
+            yield broken
+        if type(flight.message) is VoteResponse and flight.message.granted:
+            yield from self._vote_once(event, flight.src, flight.message.asked, world)
 
 
 def votes_are_ordered(world: World) -> bool:
@@ -214,14 +208,21 @@ def commit_is_backed(leader: RaftState, world: World) -> Broken:
         return
     holders = [id for id, node in world.nodes.items() if has_entry(node.synced, at)]
     if not has_majority(leader.membership, holders):
-        yield COMMIT_IS_BACKED, f"node {leader.id} commits {at}, which only {holders} have on disk"
+        yield (
+            COMMIT_IS_BACKED,
+            f"n{leader.id} commits {in_words(at)}, which is on the disks of {_servers(holders)} only",
+        )
 
 
 def disk_matches_state(state: RaftState, world: World) -> Broken:
     """With everything synced, the disk's contents are what the server's state says."""
     node = world.nodes[state.id]
     if not node.batches and _ends(node.synced) != _ends(state.disk):
-        yield HONEST_DISK, f"node {state.id} believes in {state.disk.log.last}, its disk has {node.synced.log.last}"
+        ends = in_words(state.disk.log.last), in_words(node.synced.log.last)
+        yield (
+            DISK_MATCHES_STATE,
+            f"n{state.id} believes that its log ends with {ends[0]}; on disk it ends with {ends[1]}",
+        )
 
 
 def _ends(disk: Disk) -> tuple[object, ...]:
@@ -249,10 +250,25 @@ def unkept_promise(src: NodeId, disk: Disk, message: AnyMessage) -> tuple[str, s
     """The property that a message violates if it leaves while its sender's disk is like this, and how."""
     match message:
         case VoteResponse(granted=True, asked=asked) if not _has_vote(disk, asked):
-            return DURABLE_BEFORE_ANSWER, f"node {src} grants {asked}, but its disk has {disk.vote}"
+            return DURABLE_BEFORE_ANSWER, _unsaved_vote(src, asked, disk)
         case AppendAccepted(matched=matched) if not has_entry(disk, matched):
-            return DURABLE_BEFORE_ANSWER, f"node {src} acknowledges {matched}, which its disk lacks"
+            return DURABLE_BEFORE_ANSWER, f"n{src} acknowledges {in_words(matched)}, which its disk lacks"
         case VoteRequest(vote=vote) if disk.vote.term < vote.term:
-            return DURABLE_BEFORE_ANSWER, f"node {src} stands in term {vote.term}, its disk does not"
+            return DURABLE_BEFORE_ANSWER, f"n{src} is a candidate of term {vote.term}, which is not on its disk yet"
         case _:
             return None
+
+
+def in_words(id: LogId) -> str:
+    """An entry as readers of a run name it."""
+    return f"entry {id.index} of term {id.term}"
+
+
+def _unsaved_vote(voter: NodeId, asked: Vote, disk: Disk) -> str:
+    vote = disk.vote
+    had = f"a vote for n{vote.node} in term {vote.term}" if vote.node else f"no vote in term {vote.term}"
+    return f"n{voter} votes for n{asked.node} in term {asked.term}, but its disk has {had}"
+
+
+def _servers(ids: Sequence[NodeId]) -> str:
+    return ", ".join(f"n{id}" for id in ids) or "no server"

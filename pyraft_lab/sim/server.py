@@ -9,7 +9,6 @@ durable message is sent when everything written before it is synced::
 
 from collections.abc import Sequence
 from typing import Any
-from zlib import crc32
 
 from msgspec.structs import replace
 
@@ -34,11 +33,10 @@ from pyraft_lab.engine.commands import (
     WriteChunk,
 )
 from pyraft_lab.engine.engine import with_overdue
-from pyraft_lab.engine.events import Boot, Event, Receive, SnapshotBuilt, Stored
+from pyraft_lab.engine.events import Boot, Event, SnapshotBuilt, Stored
 from pyraft_lab.engine.log import Entry, SnapshotMeta
-from pyraft_lab.engine.messages import SnapshotRequest
 from pyraft_lab.engine.state import Disk
-from pyraft_lab.engine.timers import RANDOM_TIMERS, Timer, delay
+from pyraft_lab.engine.timers import RANDOM_TIMERS, Timer, delay, stopped_by
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import Panicked, PyraftError, StorageFailed
 from pyraft_lab.machine import Answer, Sessions
@@ -66,7 +64,8 @@ from pyraft_lab.sim.world import (
     SnapshotMissing,
     Sync,
 )
-from pyraft_lab.trace.record import ANSWERS, MessageId
+from pyraft_lab.storage.base import described
+from pyraft_lab.trace.record import MessageId, reply_to
 
 
 class SimulatedDriver:
@@ -76,7 +75,7 @@ class SimulatedDriver:
         *("transition", "before", "id", "incarnation", "up", "paused", "rate", "state", "machine", "pending"),
         *("synced", "batches", "health", "acked_unwritten", "snapshots", "arriving", "building", "built"),
         *("timers", "overdue", "giving_up", "arrivals", "busy", "sent", "drawn", "wrote"),
-        *("writing", "held", "asker", "received"),
+        *("writing", "held", "received"),
     )
 
     def __init__(self, transition: Transition, node: NodeId) -> None:
@@ -99,7 +98,6 @@ class SimulatedDriver:
         self.writing: list[StorageCommand] = []
         self.held: list[WaitingForSync] = []
         self.built = b""
-        self.asker: NodeId | None = None
         self.received: MessageId | None = None
 
     def value(self) -> Node:
@@ -138,7 +136,7 @@ class SimulatedDriver:
 
     def step(self, event: Event, received: MessageId | None = None) -> None:
         """Call the engine's ``step`` with an event and execute its commands."""
-        self.received, self.asker = received, event.src if isinstance(event, Receive) else None
+        self.received = received
         step = with_overdue(self.transition.world.setting.engine.step(self.state, event), self.overdue)
         self.transition.step, self.state = step, step.after
         for command in step.commands:
@@ -163,16 +161,16 @@ class SimulatedDriver:
                 self._store(command)
             case SendChunk():
                 self._send_chunk(command)
-            case Alarm():
-                self.transition.detail = str(command)
+            case Alarm() | Halt():
+                pass  # the record says it
             case _:
                 self._serve(command)
 
     # The network
 
     def _send(self, command: Send) -> None:
-        answers = command.dst == self.asker and type(command.message) in ANSWERS
-        held = WaitingForSync(command.dst, command.message, self.received if answers else None, self.transition.id)
+        answered = reply_to(command.message, self.received)
+        held = WaitingForSync(command.dst, command.message, answered, self.transition.id)
         if not (command.durable and (self.writing or self.batches)):
             self.transition.send(self, held)
             return
@@ -188,15 +186,7 @@ class SimulatedDriver:
         if data is None:
             self.transition.schedule(0, SnapshotMissing(self.id, command.dst))
             return
-        end = command.offset + command.length
-        message = SnapshotRequest(
-            vote=command.vote,
-            meta=command.meta,
-            offset=command.offset,
-            data=data[command.offset : end],
-            done=end >= command.meta.size,
-            round=command.round,
-        )
+        message = command.request(data[command.offset : command.offset + command.length])
         self.transition.send(self, WaitingForSync(command.dst, message, None, self.transition.id))
 
     # Timers
@@ -209,11 +199,8 @@ class SimulatedDriver:
         self.timers[timer] = self.transition.schedule(max(1, round(seconds * SECOND)), FireTimer(self.id, timer))
 
     def _cancel_timer(self, timer: Timer) -> None:
-        if timer in self.timers:
-            self.transition.cancel(self.forget(timer))
-        elif timer.key == 0:
-            for other in [one for one in self.timers if one.kind is timer.kind]:
-                self.transition.cancel(self.forget(other))
+        for stopped in stopped_by(timer, self.timers):
+            self.transition.cancel(self.forget(stopped))
 
     def forget(self, timer: Timer) -> ScheduledAction:
         """Remove a timer that fires or stops; returns its scheduled action."""
@@ -323,8 +310,6 @@ class SimulatedDriver:
             case RestoreMachine(meta):
                 self._restore(meta)
                 self._settle(command)
-            case Halt(why):
-                self.transition.detail = f"halted: {why}"
             case _:
                 self._settle(command)
 
@@ -375,16 +360,9 @@ class SimulatedDriver:
     def build(self) -> None:
         """Finish a snapshot: serialize the machine as it was when the build started."""
         assert self.building is not None, "only a snapshot build that has started can finish"
-        asked, data = self.building.command, self.building.machine.snapshot()
+        command, data = self.building.command, self.building.machine.snapshot()
         self.building, self.built = None, data
-        meta = SnapshotMeta(
-            last=asked.last,
-            membership=asked.membership,
-            membership_id=asked.membership_id,
-            size=len(data),
-            checksum=crc32(data),
-        )
-        self.step(SnapshotBuilt(meta))
+        self.step(SnapshotBuilt(described(command, data)))
 
     # Start and stop
 
@@ -421,7 +399,7 @@ class SimulatedDriver:
         self.snapshots = tuple(one for one in self.snapshots if one.meta == self.synced.snapshot)
         self.pending = PendingRequests()
         self._expect_nothing()
-        lost = [one.id for one in self.transition.asked.values() if one.node == self.id and one.has_arrived]
+        lost = [one.id for one in self.transition.asked.at(self.id)]
         self.transition.outcomes.extend(
             (self.id, RequestFailed(request, OutcomeUnknowable(f"node {self.id} went down"))) for request in lost
         )

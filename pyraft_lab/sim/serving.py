@@ -6,8 +6,6 @@
 from collections.abc import Mapping
 from typing import Any, assert_never
 
-from msgspec.structs import replace
-
 from pyraft_lab.client.requests import FindOutcome, OpenSession, Operate, ReadMany, WriteBatch
 from pyraft_lab.client.serving import (
     BatchName,
@@ -22,7 +20,7 @@ from pyraft_lab.command import encode
 from pyraft_lab.engine.events import AllowRevert, ChangeMembership, Initialize, Propose, Read, TransferLeader
 from pyraft_lab.engine.events import Request as EngineRequest
 from pyraft_lab.engine.log import Configuration, Normal
-from pyraft_lab.engine.types import NodeId, RequestId
+from pyraft_lab.engine.types import RequestId
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.machine import Rejected, Value
 from pyraft_lab.pending_requests import (
@@ -31,13 +29,14 @@ from pyraft_lab.pending_requests import (
     ReadAllowed,
     RequestFailed,
     WriteApplied,
+    is_last_step,
     to_error,
     value_of,
 )
+from pyraft_lab.sim.asked import Asked
 from pyraft_lab.sim.server import SimulatedDriver
 from pyraft_lab.sim.transition import Answered, Refused, Transition
 from pyraft_lab.sim.world import (
-    Asked,
     InitializeCluster,
     Node,
     PermitRevert,
@@ -58,7 +57,7 @@ def serve(transition: Transition, asked: Asked) -> Answered | Refused | None:
         return _valued(node.machine.query(query.query))
     todo, in_progress = _decision(transition, asked)
     shared = in_progress[todo.name] if isinstance(todo, WaitForBatch) else None
-    transition.asked[asked.id] = replace(asked, has_arrived=True, shares=shared)
+    transition.asked = transition.asked.arrived(asked, shared)
     if not isinstance(todo, WaitForBatch):
         event = _event(asked.id, todo)
         transition.describe(kind_of(event), asked.node, detail=_purpose(asked))
@@ -79,8 +78,8 @@ def reply_to(node: Node, asked: Asked, outcome: Outcome) -> Answered | Refused:
             return _read(node, asked, at.index)
         case WriteApplied(_, entry, answer):
             if isinstance(entry.payload, Configuration):
-                is_last = not (entry.payload.membership.is_joint and node.state.config.auto_leave)
-                return Answered(entry.payload.membership if is_last else entry)
+                membership = entry.payload.membership
+                return Answered(membership if is_last_step(membership, node.state.config) else entry)
             return _valued_answer(answer) if asked.call is not None else Answered(answer)
         case _:
             assert_never(outcome)
@@ -127,7 +126,7 @@ def _decision(transition: Transition, asked: Asked) -> tuple[Decision | Request,
     """What the node does about a request, and the batches it has in progress; an operator's request stays as it is."""
     match asked.message:
         case WriteBatch() | FindOutcome() as request:
-            in_progress = _in_progress(transition, asked.node)
+            in_progress = transition.asked.in_progress(asked.node, (request.client, request.serial))
             return decide(request, in_progress), in_progress
         case OpenSession() | ReadMany() as request:
             return decide(request, ()), {}
@@ -135,15 +134,6 @@ def _decision(transition: Transition, asked: Asked) -> tuple[Decision | Request,
             return operation, {}
         case wish:
             return wish, {}
-
-
-def _in_progress(transition: Transition, node: NodeId) -> Mapping[BatchName, RequestId]:
-    """The batches that a node has in progress, and their requests there."""
-    return {
-        (one.message.client, one.message.serial): one.id
-        for one in transition.asked.values()
-        if isinstance(one.message, WriteBatch) and one.node == node and one.has_arrived and one.shares is None
-    }
 
 
 def _event(id: RequestId, todo: ProposeBatch | EnsureRead | Request) -> EngineRequest:

@@ -116,7 +116,7 @@ class Simulation(Controls):
             self._do(Start(node), decided=False)
 
     def __repr__(self) -> str:
-        led = f"node {self.leader} leads" if self.leader else "nobody leads"
+        led = f"n{self.leader} leads" if self.leader else "no leader"
         return f"<simulation of {len(self.nodes)} nodes, seed {self.seed}, at {self.now:.3f} s: {led}>"
 
     # State
@@ -375,7 +375,7 @@ class Simulation(Controls):
         start = -1 if after is None else self._timeline.events_at(after) - 1
         found = next(moments(self, what, start), None)
         if found is None:
-            raise RecordNotFound(f"no {what} was recorded behind event {start}; run on, or look for something else")
+            raise RecordNotFound(f"no {what} was recorded after event {start}; run on, or look for something else")
         return self.fork(found)
 
     def diff(self, other: "Simulation") -> "pd.DataFrame":

@@ -11,10 +11,11 @@ from pyraft_lab.engine.state import Step
 from pyraft_lab.engine.types import NodeId, RequestId
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.pending_requests import Outcome
+from pyraft_lab.sim.asked import Asked
 from pyraft_lab.sim.conditions import SECOND, Micros, Purpose, Weather, chance, sample
 from pyraft_lab.sim.disk import WaitingForSync
-from pyraft_lab.sim.world import Asked, Deliver, Pending, ScheduledAction, World
-from pyraft_lab.trace.record import EventId, Fate, Flight, Kind, MessageId, Record, Reply
+from pyraft_lab.sim.world import Deliver, Pending, ScheduledAction, World
+from pyraft_lab.trace.record import EventId, Fate, Flight, Kind, MessageId, Record, record_step, reply
 
 
 class Completed(Struct, frozen=True, kw_only=True):
@@ -58,6 +59,7 @@ class Transition:
             "event_queue",
             "flights",
             "calls",
+            "changes",
             "clients",
             "cuts",
             "held",
@@ -76,9 +78,8 @@ class Transition:
         self.nodes = dict(world.nodes)
         self.event_queue = list(world.event_queue)
         self.flights = dict(world.flights)
-        self.calls = dict(world.calls)
-        self.clients = dict(world.clients)
-        self.asked = dict(world.asked)
+        self.calls, self.changes = world.calls, world.changes
+        self.clients, self.asked = world.clients, world.asked
         self.own_requests = world.own_requests
         self.cuts, self.held, self.weather = world.cuts, world.held, world.weather
         self.delayed = world.delayed
@@ -209,6 +210,7 @@ class Transition:
             held=self.held,
             delayed=self.delayed,
             calls=self.calls,
+            changes=self.changes,
             clients=self.clients,
             asked=self.asked,
             events=self.world.events + 1,
@@ -220,21 +222,28 @@ class Transition:
 
     def record(self) -> Record:
         """The record of the action."""
+        replies = tuple([reply(one.request, one.value if one.error is None else one.error) for one in self.ended])
+        if self.step is not None:
+            return record_step(
+                self.step,
+                id=self.id,
+                time=self.now / SECOND,
+                kind=self.kind,
+                cause=self.cause,
+                message=self.message,
+                sent=self.sent,
+                replies=replies,
+                detail=self.detail,
+            )
         return Record(
             id=self.id,
             time=self.now / SECOND,
             kind=self.kind,
             node=self.node,
             cause=self.cause,
-            step=self.step,
             peer=self.peer,
             message=self.message,
             sent=tuple(self.sent),
-            replies=tuple(map(_reply, self.ended)),
+            replies=replies,
             detail=self.detail,
         )
-
-
-def _reply(ended: Completed) -> Reply:
-    error = "" if ended.error is None else str(ended.error)
-    return Reply(request=ended.request, ok=not error, value=ended.value, error=error)

@@ -16,8 +16,6 @@ from typing import Any, assert_never
 from msgspec import Struct
 
 from pyraft_lab.client.events import Timer as ClientTimer
-from pyraft_lab.client.requests import Operate
-from pyraft_lab.client.requests import Request as ClientRequest
 from pyraft_lab.client.state import ClientState
 from pyraft_lab.engine.commands import StorageCommand, TakeSnapshot
 from pyraft_lab.engine.config import Config
@@ -27,8 +25,10 @@ from pyraft_lab.engine.membership import Change, Membership
 from pyraft_lab.engine.state import Disk, Leader, RaftState
 from pyraft_lab.engine.timers import Timer
 from pyraft_lab.engine.types import Index, NodeId, RequestId
+from pyraft_lab.immutable_map import ImmutableMap
 from pyraft_lab.machine import Sessions
 from pyraft_lab.pending_requests import PendingRequests
+from pyraft_lab.sim.asked import AskedRequests
 from pyraft_lab.sim.conditions import Micros, Weather
 from pyraft_lab.sim.disk import NO_DISK_FAULTS, Batch, DiskFaults, StoredSnapshot
 from pyraft_lab.trace.record import EventId, Flight, MessageId
@@ -319,23 +319,6 @@ class OpenCall(Struct, frozen=True, kw_only=True):
     joint: Index | None = None
 
 
-class Asked(Struct, frozen=True, kw_only=True):
-    """A client's request to a node, until the node answers it: its ``id`` there, and its number at its ``client``.
-
-    ``call`` is the call to a named node that it is for. A batch that its node has in progress already shares that one's
-    outcome: ``shares`` is its id. ``has_arrived`` says that the request has reached the node.
-    """
-
-    id: RequestId
-    client: int
-    request: int
-    node: NodeId
-    message: "ClientRequest | Operate | Request"
-    call: RequestId | None = None
-    shares: RequestId | None = None
-    has_arrived: bool = False
-
-
 class SimulatedClient(Struct, frozen=True, kw_only=True):
     """A client: the state of its machine (:mod:`pyraft_lab.client.machine`), and what its driver keeps beside it.
 
@@ -343,7 +326,7 @@ class SimulatedClient(Struct, frozen=True, kw_only=True):
     """
 
     state: ClientState
-    timers: Mapping[ClientTimer, "ScheduledAction"] = {}
+    timers: ImmutableMap[ClientTimer, "ScheduledAction"] = ImmutableMap()
     arrivals: Mapping[NodeId, Micros] = {}
     drawn: int = 0
 
@@ -411,8 +394,9 @@ class Setting(Struct, frozen=True, kw_only=True):
 class World(Struct, frozen=True, kw_only=True):
     """The whole cluster at one instant.
 
-    ``calls`` are the open calls of clients, ``asked`` their requests that wait for an answer; ``own_requests`` counts
-    those that clients sent for themselves. ``delayed`` are the nodes that are paused or have overdue timers. ``events``
+    ``calls`` are the open calls of clients, ``changes`` those of them that wait for the end of a joint membership, and
+    ``asked`` the requests that wait for an answer; ``own_requests`` counts those that clients sent for themselves.
+    ``delayed`` are the nodes that are paused or have overdue timers. ``events``
     is the number of past events and the id of the next record.
     """
 
@@ -425,9 +409,10 @@ class World(Struct, frozen=True, kw_only=True):
     cuts: frozenset[tuple[NodeId, NodeId]] = frozenset()
     held: bool = False
     delayed: frozenset[NodeId] = frozenset()
-    calls: Mapping[RequestId, OpenCall] = {}
-    clients: Mapping[int, SimulatedClient] = {}
-    asked: Mapping[RequestId, Asked] = {}
+    calls: ImmutableMap[RequestId, OpenCall] = ImmutableMap()
+    changes: tuple[RequestId, ...] = ()
+    clients: ImmutableMap[int, SimulatedClient] = ImmutableMap()
+    asked: AskedRequests = AskedRequests()
     events: EventId = 0
     sequence: int = 0
     messages: MessageId = 0
@@ -472,13 +457,8 @@ def is_blocked(world: World, action: Pending) -> bool:
         case FireTimer(node) | Sync(node) | Build(node) | SnapshotMissing(node) | GiveUp(node):
             return world.nodes[node].paused
         case Reach(client, request):
-            return world.nodes[find_asked(world.asked, client, request).node].paused
+            return world.nodes[world.asked.find(client, request).node].paused
         case WakeClient():
             return False
         case _:
             assert_never(action)
-
-
-def find_asked(asked: Mapping[RequestId, Asked], client: int, request: int) -> Asked:
-    """The request with this number at its client."""
-    return next(one for one in asked.values() if one.client == client and one.request == request)

@@ -17,6 +17,7 @@ from pyraft_lab.engine.commands import (
     SaveSnapshot,
     SaveVote,
     StorageCommand,
+    TakeSnapshot,
     Truncate,
     WriteChunk,
 )
@@ -137,13 +138,13 @@ def conflict(disk: Disk, command: StorageCommand) -> str | None:
         case Append(entries):
             return gap(log, entries)
         case Truncate(after) if after < covered.index:
-            return f"truncating behind {after} would cut into the snapshot, which ends at {covered}"
+            return f"truncating after {after} would cut into the snapshot, which ends at {covered}"
         case Purge(upto) if upto.index > covered.index:
             return f"purging up to {upto} would lose entries that no snapshot holds"
         case SaveSnapshot(meta) if not log.start.index <= meta.last.index <= log.last.index:
             return f"a snapshot of {meta.last} cannot have been built from a log of {log.start} to {log.last}"
         case InstallSnapshot(meta) if meta.last.index < log.start.index:
-            return f"a snapshot of {meta.last} leaves a hole before the log, which begins behind {log.start}"
+            return f"a snapshot of {meta.last} leaves a hole before the log, which begins after {log.start}"
         case Truncate() | Purge() | SaveSnapshot() | InstallSnapshot() | SaveVote() | WriteChunk():
             return None
         case _:
@@ -156,6 +157,17 @@ def gap(log: Log, entries: Sequence[Entry]) -> str | None:
         if entry.index != due:
             return f"entry {entry.id} came where index {due} was due"
     return None
+
+
+def described(built: TakeSnapshot, data: bytes) -> SnapshotMeta:
+    """What is stored with the bytes of a snapshot: the engine's part, and their size and checksum."""
+    return SnapshotMeta(
+        last=built.last,
+        membership=built.membership,
+        membership_id=built.membership_id,
+        size=len(data),
+        checksum=crc32(data),
+    )
 
 
 def damage(meta: SnapshotMeta, data: bytes) -> str | None:

@@ -190,7 +190,7 @@ def _contents(database: sqlite3.Connection, faults: list[str]) -> Contents:
     start = _fact(facts, "start", LogId, faults) or ORIGIN
     snapshot = _fact(facts, "snapshot", SnapshotMeta, faults)
     if start.index > (snapshot.last.index if snapshot else 0):
-        faults.append(f"the log begins behind {start} and no snapshot reaches so far")
+        faults.append(f"the log begins after {start}, and no snapshot covers the entries before that")
     vote = _fact(facts, "vote", Vote, faults) or Vote()
     entries = tuple(_entries(database, start, faults))
     last = entries[-1].id if entries else start
@@ -245,9 +245,9 @@ def _misplaced(place: Index, entry: Entry, before: LogId) -> Iterable[str]:
     if entry.index != place:
         yield f"entry {place} says it is {entry.id}"
     if place <= before.index:
-        yield f"entry {place} should have been purged: the log begins behind {before}"
+        yield f"entry {place} should have been purged: the log begins after {before}"
     if entry.id.leader < before.leader:
-        yield f"entry {entry.id} stands behind the later term of {before}"
+        yield f"entry {entry.id} follows the later term of {before}"
 
 
 def _read(what: str, row: tuple[object, int], kind: type[T], faults: list[str]) -> T | None:

@@ -157,8 +157,8 @@ def _facts(inspection: Inspection) -> Iterator[tuple[str, str]]:
     span = f"{entries[0].index} to {entries[-1].index}" if entries else "none"
     yield "owner", str(inspection.owner or "not known: the next start says")
     yield "vote", f"{vote}  {_vote_in_words(vote)}"
-    behind = f"it begins behind {inspection.start}, " if inspection.start != ORIGIN else ""
-    yield "log", f"{len(entries)} entries: {span}; {behind}ends with {inspection.last}"
+    begins = f"it begins after {inspection.start}, " if inspection.start != ORIGIN else ""
+    yield "log", f"{len(entries)} entries: {span}; {begins}ends with {inspection.last}"
     yield "snapshot", _snapshot_in_words(inspection.snapshot)
     yield "membership", f"{members}{' (joint)' if members.is_joint else ''}"
     if inspection.unknown_files:

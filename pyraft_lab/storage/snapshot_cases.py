@@ -95,7 +95,7 @@ async def a_chunk_beyond_the_end_is_empty(trial: StorageTrial) -> None:
     """A chunk that reaches beyond the end is shorter."""
     await saved_twice(trial)
     meta = snapshot(6, NEW)
-    same("behind the end", await trial.storage.read_chunk(meta, len(NEW), 10), b"")
+    same("after the end", await trial.storage.read_chunk(meta, len(NEW), 10), b"")
     same("across the end", await trial.storage.read_chunk(meta, len(NEW) - 3, 10), NEW[-3:])
 
 

@@ -27,7 +27,6 @@ pyraft-lab broker --cluster room7 --learners ann,bob --teacher eve
 pyraft-lab broker --cafile ca.pem --certfile server.pem --keyfile server.key
                                                  encrypted: its URL begins with mqtts"""
 
-LAST_PORT = 0xFFFF
 CHECK_INTERVAL = 1.0
 """Seconds between two checks that the broker runs."""
 

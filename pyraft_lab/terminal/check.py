@@ -36,7 +36,7 @@ from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.terminal import options
 from pyraft_lab.terminal.check_settings import config_or_file, load_or_file
 from pyraft_lab.terminal.report import write_report
-from pyraft_lab.terminal.simulate import FELL, RULES, SAFE, in_one_line, parser_of, progress_line, show_capsule
+from pyraft_lab.terminal.simulate import RULES, SAFE, VIOLATED, in_one_line, parser_of, progress_line, show_capsule
 
 EXAMPLES = """examples:
   pyraft-lab check                                         a hundred seeds; each tries something else
@@ -137,7 +137,7 @@ def _check(chosen: argparse.Namespace, console: Console) -> int:
             progress=progress,
         )
     console.print(_table(campaign))
-    for line in (*searches.lines, *honest_lines(campaign)):
+    for line in (*searches.lines, *reach_lines(campaign)):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     small = [sim for row in campaign.failures[:1] if (sim := _show_failure(row, console)) is not None]
     if searches.broken is not None:
@@ -145,7 +145,7 @@ def _check(chosen: argparse.Namespace, console: Console) -> int:
     if chosen.report is not None:
         write_report(campaign, chosen.report, searches=searches.lines, story=small[0] if small else None)
         console.print(f"report: {chosen.report}", markup=False, highlight=False, soft_wrap=True)
-    return SAFE if campaign.ok and searches.broken is None else FELL
+    return SAFE if campaign.ok and searches.broken is None else VIOLATED
 
 
 class Searches(Struct):
@@ -175,7 +175,7 @@ def _why_not(name: str) -> str:
     return NOT_LOOKED_FOR[name]
 
 
-def honest_lines(campaign: Campaign) -> Iterator[str]:
+def reach_lines(campaign: Campaign) -> Iterator[str]:
     """What a campaign reached, what it never reached, and what it did not judge."""
     yield f"reached: {len(SITUATIONS) - len(campaign.missed)} of {len(SITUATIONS)} situations"
     if campaign.missed:
@@ -247,7 +247,7 @@ def _show_code_mutant(prey: CodeMutant, console: Console) -> int:
     console.print(caught.story, markup=False, highlight=False, soft_wrap=True)
     console.print(f"[bold red]{caught.row.failed} is violated[/]")
     console.print(caught.row.what, markup=False, highlight=False)
-    return FELL
+    return VIOLATED
 
 
 def _show_mutant(prey: Mutant, console: Console) -> int:
@@ -264,7 +264,7 @@ def _show_mutant(prey: Mutant, console: Console) -> int:
     )
     console.print(table)
     _tell(small, console)
-    return FELL
+    return VIOLATED
 
 
 def show_search(report: Report, console: Console) -> None:

@@ -15,7 +15,8 @@ from pyraft_lab.check.find_violation import mutant
 from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.errors import ConfigError
 from pyraft_lab.terminal import options
-from pyraft_lab.terminal.simulate import FELL, RULES, SAFE, in_one_line, parser_of, progress_line, show_capsule
+from pyraft_lab.terminal.check import show_search
+from pyraft_lab.terminal.simulate import RULES, SAFE, VIOLATED, in_one_line, parser_of, progress_line
 
 EXAMPLES = """examples:
   pyraft-lab explore                                       three servers, one timeout, one write: all runs
@@ -82,8 +83,8 @@ def _explore(chosen: argparse.Namespace, console: Console) -> int:
     if report.interrupted:
         raise KeyboardInterrupt
     if report.broken:
-        _tell(report, console)
-        return FELL
+        show_search(report, console)
+        return VIOLATED
     console.print(
         f"[bold]Nothing is violated[/]: {'these are all states' if report.exhausted else 'there are more states'}."
     )
@@ -111,13 +112,6 @@ def _table(report: Report, seconds: float) -> RenderableType:
     ):
         table.add_row(name, value)
     return table
-
-
-def _tell(report: Report, console: Console) -> None:
-    """The shortest path, what is violated, and the path as a run."""
-    console.print(report.story(), markup=False, highlight=False, soft_wrap=True)
-    console.print(f"\n[bold red]{report.broken} is violated[/] after {len(report.path)} steps; no run is shorter.")
-    show_capsule(report.simulation(), console)
 
 
 @contextmanager

@@ -38,6 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = options.parser("grade", "Mark the answers in a folder of executed notebooks.", EXAMPLES)
     parser.add_argument("folder", type=options.directory, metavar="DIR", help="the folder with the notebooks")
     parser.add_argument("--csv", type=options.new_file(".csv"), metavar="FILE", help="write all marks into this file")
+    parser.add_argument("--again", action="store_true", help="write over the marks of an earlier time")
     parser.add_argument("--pages", type=options.directory, metavar="FOLDER", help="write a page for every learner")
     parser.add_argument(
         "--run", action="store_true", help="run copies of the notebooks first (the learners' code runs as you)"
@@ -46,6 +47,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _grade(chosen: argparse.Namespace, console: Console) -> int:
+    if chosen.csv is not None and chosen.csv.exists() and not chosen.again:
+        raise PyraftError(f"{chosen.csv} exists; name another file, or write over it with --again")
     found = learners(chosen.folder)
     if not found:
         raise PyraftError(f"{chosen.folder} has no notebooks (*.ipynb); give the folder in which they were collected")

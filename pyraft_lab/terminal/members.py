@@ -48,4 +48,5 @@ async def remove(remote: Remote, node: NodeId, *, seconds: float) -> str:
         raise NotRemoved(node, why)
     else:
         change = RemoveVoters(frozenset({node}))
-    return str(await remote.ask_leader(ChangeMembership(change), seconds=seconds))
+    changed = await remote.change(ChangeMembership(change), seconds=seconds)
+    return str(changed.membership)

@@ -15,8 +15,6 @@ EXAMPLES = """pyraft-lab node --id 1 --broker mqtt://localhost --data data/1 --p
 pyraft-lab node --id 2 --broker mqtt://localhost --data data/2
 pyraft-lab node --id 4 --broker mqtt://localhost --data data/4     a learner, after add-learner 4"""
 
-STDIN = 0
-
 
 def main(arguments: Sequence[str]) -> int:
     """Serve until SIGTERM or Ctrl-C, then return 0; 1 if the node cannot go on."""

@@ -18,7 +18,7 @@ import msgspec
 from pyraft_lab import arguments
 from pyraft_lab.did_you_mean import did_you_mean
 from pyraft_lab.engine.config import FORMER_NAMES, Config
-from pyraft_lab.errors import MissingExtra, PyraftError
+from pyraft_lab.errors import MissingExtra, PyraftError, first_error
 from pyraft_lab.extras import require
 from pyraft_lab.network.address import Address, Certificates, topic_word
 from pyraft_lab.network.passwords import HELP
@@ -352,7 +352,7 @@ def run(work: Coroutine[Any, Any, int]) -> int:
     try:
         return asyncio.run(work)
     except BaseExceptionGroup as group:
-        raise _first(group) from None
+        raise first_error(group) from None
     except asyncio.CancelledError:
         return INTERRUPTED
 
@@ -377,8 +377,3 @@ def stop_on_signals() -> Stop:
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     loop.add_signal_handler(signal.SIGINT, interrupt)
     return stop
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    first = group.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first

@@ -46,7 +46,7 @@ a plan, in YAML or JSON (everything is optional):
 exit code: 0 if nothing is violated, 1 if something is, 2 if it could not run"""
 
 RULES = {"raft": RAFT, "advanced": ADVANCED}
-SAFE, FELL, REFUSED = 0, 1, 2
+SAFE, VIOLATED, REFUSED = 0, 1, 2
 """Exit codes: nothing is violated, something is, or it could not run."""
 NODES, SEED, SECONDS, FAULTS = 5, 7, 60.0, "light"
 SHOWN_EVERY = 200
@@ -162,7 +162,7 @@ def _simulate(chosen: argparse.Namespace, console: Console) -> int:
     console.print(f"[bold red]{found.name} is violated[/]")
     console.print(found.what, markup=False, highlight=False)
     show_capsule(sim, console)
-    return FELL
+    return VIOLATED
 
 
 @contextmanager

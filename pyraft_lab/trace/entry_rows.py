@@ -18,7 +18,7 @@ _FIRSTS = frozenset({Kind.BOOT, Kind.JOIN})
 _STARTS = _FIRSTS | {Kind.RESTART}
 REACHED = ("stored", "committed", "applied")
 """The columns of times at which an index was reached."""
-_BLANK, _MEMBERSHIP, _NORMAL = map(ENTRY_KINDS.index, ("blank", "membership", "normal"))
+_MEMBERSHIP, _NOOP, _NORMAL = map(ENTRY_KINDS.index, ("membership", "noop", "normal"))
 
 
 class EntryRows:
@@ -146,4 +146,4 @@ def _payload_text(payload: Payload) -> tuple[int, str]:
         case Configuration(membership):
             return _MEMBERSHIP, str(membership)
         case Noop():
-            return _BLANK, ""
+            return _NOOP, ""

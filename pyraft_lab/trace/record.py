@@ -15,6 +15,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from pyraft_lab.engine.commands import Alarm, Halt
 from pyraft_lab.engine.events import (
     AllowRevert,
     Boot,
@@ -48,6 +49,7 @@ from pyraft_lab.engine.messages import (
 )
 from pyraft_lab.engine.state import RaftState, Step
 from pyraft_lab.engine.types import NodeId, RequestId
+from pyraft_lab.errors import PyraftError
 
 EventId = int
 """Records are numbered from 0 in the order in which things happened."""
@@ -242,10 +244,14 @@ def record_step(
     replies: Sequence[Reply] = (),
     detail: str = "",
 ) -> Record:
-    """The record of one step of a node; ``message`` is the id of the one received, ``sent`` what left because of it.
+    """The record of one step of a node, as simulated and live nodes make it.
 
-    ``kind`` is that of the event, unless the caller knows better.
+    ``message`` is the id of the one received, ``sent`` what left because of it. ``kind`` is that of the event, unless
+    the driver knows better, as it does of a first start. ``detail`` is what the driver says; the step's alarms follow.
     """
+    for command in step.commands:
+        if type(command) is Alarm or type(command) is Halt:
+            detail = f"{detail}; {command}" if detail else str(command)
     return Record(
         id=id,
         time=time,
@@ -259,6 +265,18 @@ def record_step(
         replies=tuple(replies),
         detail=detail,
     )
+
+
+def reply_to(message: AnyMessage, received: MessageId | None) -> MessageId | None:
+    """The id of the message that ``message`` answers, if it is an answer; ``received`` is what its sender received."""
+    return received if type(message) in ANSWERS else None
+
+
+def reply(request: RequestId, result: Any) -> Reply:
+    """The end of a call, by its value or by the ``PyraftError`` that its caller gets."""
+    if isinstance(result, PyraftError):
+        return Reply(request=request, ok=False, error=str(result))
+    return Reply(request=request, ok=True, value=result)
 
 
 def gap(id: EventId, *, node: NodeId, time: float, count: int, state: RaftState | None = None) -> Record:

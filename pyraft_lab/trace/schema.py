@@ -11,8 +11,8 @@ from pyraft_lab.trace.record import Kind as RecordKind
 
 ROLES: tuple[str, ...] = get_args(RoleName)
 FATES = tuple(fate.value for fate in Fate)
-ENTRY_KINDS = ("blank", "membership", "normal")
-"""The kinds of log entries; ``blank`` is Raft's no-op, the entry with which a leader begins its term (§8)."""
+ENTRY_KINDS = ("membership", "noop", "normal")
+"""The kinds of log entries; ``noop`` is the entry without a command with which a leader begins its term (§8)."""
 CALL_KINDS = ("initialize", "membership", "read", "revert", "transfer", "write")
 
 WHOLE, TIME, TRUTH, WORD, TEXT = Kind.WHOLE, Kind.TIME, Kind.TRUTH, Kind.WORD, Kind.TEXT
@@ -87,7 +87,7 @@ ENTRIES: Columns = (
     Column("index", "the index of the entry"),
     Column("term", "the term of the entry"),
     Column("leader", "the leader that created it"),
-    Column("kind", "normal: a command; membership; blank: a no-op", WORD, _words(*ENTRY_KINDS)),
+    Column("kind", "normal: a command; membership; noop: no command", WORD, _words(*ENTRY_KINDS)),
     Column("data", "the command or the membership in a few words", TEXT),
     Column("appended", "when it was appended, in seconds; NaN if it was there before the trace began", TIME),
     Column("stored", "when the node's disk held it, in seconds", TIME),

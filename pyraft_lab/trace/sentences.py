@@ -33,7 +33,7 @@ def headline(told: Sequence[Explained]) -> tuple[Explained, ...]:
     return (told[0], *[remark for remark in told[1:] if remark.rule.importance > ROUTINE])
 
 
-def first_told(step: Step) -> str:
+def first_explanation(step: Step) -> str:
     """The first thing that a step did, in words, and the answers of rules of its run that are not Raft's own."""
     told = remarks(step)
     chosen = (*told[:1], *(one for one in told[1:] if one.rule.label.startswith(PREFIX)))

@@ -94,7 +94,7 @@ def payload_text(payload: Payload) -> str:
     """What one entry says."""
     match payload:
         case Noop():
-            return "blank"
+            return "no-op"
         case Normal(data):
             return command_text(data)
         case Configuration(membership):

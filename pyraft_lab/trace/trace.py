@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pyraft_lab.runtime.trace_stream import FollowedTrace
     from pyraft_lab.trace.columns import Table
     from pyraft_lab.trace.coverage import Coverage
+    from pyraft_lab.trace.printed import Story
     from pyraft_lab.trace.questions import Explanation
 
 
@@ -121,12 +122,13 @@ class Trace:
             digest.update(writer.line(record))
         return digest.hexdigest()
 
-    def story(self, start: float | None = None, stop: float | None = None) -> str:
+    def story(self, start: float | None = None, stop: float | None = None) -> "Story":
         """What happened in plain sentences, with the paper's sections; ``start`` and ``stop`` in seconds."""
+        from pyraft_lab.trace.printed import Story
         from pyraft_lab.trace.story import story
 
         given.window(start, stop)
-        return story(self.records, start, stop)
+        return Story(story(self.records, start, stop))
 
     def why(self, what: object = None, **fact: object) -> "Explanation":
         """Why an event happened, or a fact is so: its causes, back to a timer or an action from outside."""

@@ -24,7 +24,7 @@ from pyraft_lab.trace.annotate.rule import sent
 from pyraft_lab.trace.causes import CausalIndex, last
 from pyraft_lab.trace.questions import Commits, Explanation, Happens, Leads, Question, Votes, question
 from pyraft_lab.trace.record import Record
-from pyraft_lab.trace.sentences import first_told
+from pyraft_lab.trace.sentences import first_explanation
 from pyraft_lab.trace.text import majorities, payload_text, server
 from pyraft_lab.trace.why_not import explain_absence, with_own_rules
 
@@ -119,7 +119,7 @@ def _why_vote(past: CausalIndex, asked: Votes) -> Explanation | None:
     if granting is None:
         return None
     record, step = granting
-    answer = f"{server(record.node)} {first_told(step)}."
+    answer = f"{server(record.node)} {first_explanation(step)}."
     return Explanation(answer, (), past.slice([record]), past.flights)
 
 

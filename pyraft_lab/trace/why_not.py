@@ -25,7 +25,7 @@ from pyraft_lab.trace.annotate.rule import sent
 from pyraft_lab.trace.causes import CausalIndex, last
 from pyraft_lab.trace.questions import Commits, Explanation, Happens, Leads, Question, Votes
 from pyraft_lab.trace.record import Flight, Kind, Record
-from pyraft_lab.trace.sentences import first_told
+from pyraft_lab.trace.sentences import first_explanation
 from pyraft_lab.trace.text import log_end, majorities, message_name, server, servers
 
 MAX_SENTENCES = 3
@@ -82,7 +82,7 @@ def _not_voted(past: CausalIndex, asked: Votes) -> Explanation:
     arrived = last((one, step) for one, step in past.steps(voter) if _is_refused(step, asked))
     if arrived is not None:
         record, step = arrived
-        why = f"at t={record.time:.3f} it {first_told(step)}"
+        why = f"at t={record.time:.3f} it {first_explanation(step)}"
         return Explanation(f"{who}: {why}.", (), past.slice([record]), past.flights)
     asking = [one for one in past.flights.values() if one.dst == voter and _asks(one, candidate, asked.term)]
     if asking:
@@ -290,7 +290,7 @@ def _reception(past: CausalIndex, flight: Flight) -> str:
     name = server(flight.dst)
     if record is None or record.step is None:
         return f"{name}: the request {past.fate(flight)}."
-    return f"{name} {first_told(record.step)}{_answer_fate(past, record)}."
+    return f"{name} {first_explanation(record.step)}{_answer_fate(past, record)}."
 
 
 def _answer_fate(past: CausalIndex, record: Record) -> str:

@@ -12,7 +12,7 @@ from pyraft_lab.viz.figure import draws
 from pyraft_lab.viz.sketch import Sketch
 from pyraft_lab.viz.source import EntryRow, Run, Source, has_happened, nodes_of, roles_at, run_of, states_at, window
 
-COLUMNS = 14
+COLUMNS = 12
 """The number of visible indexes; drag to see the others."""
 MAX_INDEXES = 60
 """The number of newest indexes in a picture; the left edge shows the number of earlier ones."""
@@ -160,12 +160,12 @@ def _cell_text(row: Cell) -> str:
 def entry_text(kind: str, data: object) -> str:
     """An entry in one or two words.
 
-    >>> entry_text("normal", "x=1"), entry_text("blank", ""), entry_text("membership", "{1,2,3} + {3,4,5}")
-    ('x=1', 'blank', 'joint')
+    >>> entry_text("normal", "x=1"), entry_text("noop", ""), entry_text("membership", "{1,2,3} + {3,4,5}")
+    ('x=1', 'no-op', 'joint')
     """
     if kind == "membership":
         return "joint" if " + " in str(data) else "voters"
-    return "blank" if kind == "blank" else str(data)
+    return "no-op" if kind in ("noop", "blank") else str(data)  # "blank" in frames of earlier versions
 
 
 def _clip(word: str) -> str:

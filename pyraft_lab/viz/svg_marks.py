@@ -199,7 +199,7 @@ def _path(points: Sequence[tuple[float, float] | None], shape: str) -> str:
 
 def _marks(trace: Json, points: Sequence[tuple[float, float] | None]) -> Iterator[str]:
     """All marks; marks with the same style share one path."""
-    marker, alike = trace["marker"], dict[str, list[str]]()
+    marker, alike = trace.get("marker") or trace.get("line", {}), dict[str, list[str]]()  # Plotly: as the line
     line, turns = marker.get("line", {}), marker.get("angleref") == "previous"
     for place, point in enumerate(points):
         size = pick(marker.get("size"), place, 6)

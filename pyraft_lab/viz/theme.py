@@ -12,8 +12,8 @@ from pyraft_lab.trace import given
 from pyraft_lab.viz.palette import FAINT, HAIRLINE, MUTED, NUMERAL, PAPER, TEXT
 from pyraft_lab.viz.sketch import Sketch
 
-WIDEST = {"title": 60, "finding": 74}
-"""How many characters of each fit a line of a figure at half the width of a page."""
+WIDEST = {"title": 68, "finding": 88}
+"""How many characters of each fit a line of a figure on a page of 700 pixels."""
 FONT = "DejaVu Sans, Verdana, sans-serif"
 
 GLYPHS = {
@@ -134,7 +134,7 @@ def add_finding(fig: Sketch, finding: str) -> None:
     )
 
 
-def wrapped(words: str, width: int = 74) -> list[str]:
+def wrapped(words: str, width: int = 88) -> list[str]:
     """The parts of a key, separated by dots, in lines that fit a narrow page.
 
     >>> wrapped("fill: term · border: role", 12)

@@ -33,19 +33,19 @@ KEPT = Path(__file__).with_name("mutants.json")
 
 
 def stories(one: Mutant) -> list[tuple[int, int, str]]:
-    """Events of the shrunk run, seed and what fell; the shortest first."""
+    """Events of the shrunk run, seed and what was violated; the shortest first."""
     began, found = perf_counter(), list[tuple[int, int, str]]()
     for seed in takewhile(lambda _: perf_counter() - began < BUDGET and len(found) < ENOUGH, count()):
         run = one.attempt(seed)
         if failure(run) is not None:
             small = shrink(run)
-            fell = failure(small)
-            found.append((len(small.trace), seed, fell.name if fell else ""))
+            violated = failure(small)
+            found.append((len(small.trace), seed, violated.name if violated else ""))
     return sorted(found)
 
 
 class Caught(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How a mutant was caught: seeds of a campaign or states of a search, seconds of one core, and what fell."""
+    """How a mutant was caught: seeds of a campaign or states of a search, seconds of one core, and the violation."""
 
     seeds: int = 0
     seconds: float = 0.0
@@ -142,5 +142,5 @@ if __name__ == "__main__":
         sys.exit()
     for name in sys.argv[1:] or MUTANTS:
         one = MUTANTS[name]
-        shown = ", ".join(f"{seed} ({events} events, {fell})" for events, seed, fell in stories(one))
+        shown = ", ".join(f"{seed} ({events} events, {violated})" for events, seed, violated in stories(one))
         sys.stdout.write(f"{name:24} now {one.seed:5}; shortest first: {shown or 'none'}\n")

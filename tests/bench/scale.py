@@ -84,13 +84,13 @@ def cost(act: Callable[[], object], times: int) -> float:
 
 
 def sessions_of(count: int) -> Callable[[], object]:
-    """Apply one more command of one of the sessions, each in its turn."""
+    """Apply one more command of one of the sessions, each in its turn, to a fork, as a simulation does."""
     machine = Sessions(KeyValue(), most=2 * count)
     place = 0
 
     def apply() -> None:
-        nonlocal place
-        place += 1
+        nonlocal place, machine
+        place, machine = place + 1, machine.fork()
         serial, client = divmod(place, count)
         payload = Normal(encode(WRITE, client=client + 1, serial=serial + 1, done=serial))
         machine.apply(Entry(LogId(1, 1, place), payload))

@@ -1,4 +1,4 @@
-"""The plainest explorer there is: whole values, no numbers, no memory of local steps, no letter thrown away."""
+"""The plainest explorer there is: whole values, no numbers, no memory of local steps, no message dropped."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -31,28 +31,28 @@ def brute(engine: Engine, bounds: Bounds, start: ExplorerState) -> tuple[set[Spe
 
 
 def successors(engine: Engine, bounds: Bounds, world: Spelt) -> Iterator[tuple[Spelt, str]]:
-    servers, ghost, budget, letters = world
-    for place, letter in enumerate(letters):
-        rest = letters[:place] + letters[place + 1 :]
-        yield from _after(engine, bounds, (servers, ghost, budget, rest), Deliver(letter))
+    servers, history, budget, messages = world
+    for place, message in enumerate(messages):
+        rest = messages[:place] + messages[place + 1 :]
+        yield from _after(engine, bounds, (servers, history, budget, rest), Deliver(message))
         if budget.duplicates:
             spent = replace(budget, duplicates=budget.duplicates - 1)
-            yield from _after(engine, bounds, (servers, ghost, spent, letters), Deliver(letter))
+            yield from _after(engine, bounds, (servers, history, spent, messages), Deliver(message))
     for server in servers:
         for act, left in choices(server, budget):
-            yield from _after(engine, bounds, (servers, ghost, left, letters), act)
+            yield from _after(engine, bounds, (servers, history, left, messages), act)
 
 
 def _after(engine: Engine, bounds: Bounds, world: Spelt, act: Action) -> Iterator[tuple[Spelt, str]]:
-    servers, ghost, budget, letters = world
+    servers, history, budget, messages = world
     place = next(place for place, server in enumerate(servers) if server.state.id == act.node)
     move = apply(engine, servers[place], act, instant=bounds.instant_disk)
     if not is_within(bounds, move.after):
         return
     if move == LocalStep(servers[place]) and not isinstance(act, Deliver):
         return  # an order that is refused costs nothing
-    later, broken = check_facts(ghost, move.facts)
+    later, broken = check_facts(history, move.facts)
     changed = (*servers[:place], move.after, *servers[place + 1 :])
     if not all(logs_match(move.after.state.log, other.state.log) for other in changed):
         broken = broken or "log matching"
-    yield (changed, later, budget, tuple(sorted(letters + move.sent, key=repr))), broken
+    yield (changed, later, budget, tuple(sorted(messages + move.sent, key=repr))), broken

@@ -56,7 +56,7 @@ def test_every_state_of_the_servers_that_exists_is_found_and_no_other(nodes: int
     found = {(world.servers, world.history) for world in map(space.world, search.found)}
     everything, broken = brute(raft(), bounds, cluster(nodes))
     assert not broken
-    assert found == {(servers, ghost) for servers, ghost, _, _ in everything}
+    assert found == {(servers, history) for servers, history, _, _ in everything}
 
 
 @each_small
@@ -97,7 +97,7 @@ def test_a_whole_space_has_exactly_so_many_worlds(nodes: int, bounds: Bounds, ex
 
 SLOW = Bounds(timeouts=2, crashes=1, instant_disk=False)
 TWO = Bounds(timeouts=2)
-FALLS: Mapping[str, tuple[int, Engine, Bounds, str, int]] = {
+VIOLATIONS: Mapping[str, tuple[int, Engine, Bounds, str, int]] = {
     "votes for everybody": (3, raft(broken.VOTES_FOR_EVERYBODY), TWO, "election safety", 6),
     "votes twice a term": (3, raft(broken.VOTES_TWICE), TWO, "election safety", 6),
     "forgets its vote": (3, broken.ForgetsItsVote(), replace(TWO, crashes=1), "election safety", 7),
@@ -106,10 +106,12 @@ FALLS: Mapping[str, tuple[int, Engine, Bounds, str, int]] = {
     "counts itself unflushed": (3, raft(broken.COUNTS_ITSELF_UNFLUSHED), SLOW, "commit is backed", 8),
     "answers before it is on disk": (3, raft(broken.ANSWERS_BEFORE_THE_DISK), SLOW, "commit is backed", 7),
 }
-each_fall = pytest.mark.parametrize(("nodes", "engine", "bounds", "name", "length"), FALLS.values(), ids=FALLS.keys())
+each_violation = pytest.mark.parametrize(
+    ("nodes", "engine", "bounds", "name", "length"), VIOLATIONS.values(), ids=VIOLATIONS.keys()
+)
 
 
-@each_fall
+@each_violation
 def test_a_mistake_has_a_shortest_story(nodes: int, engine: Engine, bounds: Bounds, name: str, length: int) -> None:
     report = explore(nodes, engine=engine, bounds=bounds)
     assert (report.broken, len(report.path)) == (name, length), report.story()

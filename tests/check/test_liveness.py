@@ -138,7 +138,7 @@ class Biased(Counter):
         self.total = next(self.made)
 
 
-def test_machines_that_differ_behind_the_same_log_are_named() -> None:
+def test_machines_that_differ_after_the_same_log_are_named() -> None:
     sim = Simulation(3, seed=7, machine=Biased)
     sim.run(1)
     assert any(one.what.startswith("the machines of node ") for one in liveness(sim))

@@ -1,4 +1,4 @@
-"""Each of the paper's five properties falls where it should, and nowhere else."""
+"""Each of the paper's five properties is violated where it should be, and nowhere else."""
 
 from collections.abc import Callable
 
@@ -96,7 +96,7 @@ def test_logs_match_up_to_the_last_entry_they_share() -> None:
     assert logs_match(log(1, 1, 3).purge(LogId(1, 1, 1)), log(1, 1, 3))
 
 
-def test_a_follower_that_takes_entries_behind_a_gap_of_agreement_breaks_log_matching() -> None:
+def test_a_follower_that_takes_entries_after_a_gap_of_agreement_breaks_log_matching() -> None:
     engine = raft(replace(RAFT, log_matches=lambda log, prev: prev.index <= log.last.index))
     world = cluster(3, engine=engine)
     for leader, term in ((1, 1), (2, 2)):

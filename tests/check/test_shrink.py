@@ -1,4 +1,4 @@
-"""Shrinking keeps what falls and loses what does not matter."""
+"""Shrinking keeps the violation and drops what does not matter."""
 
 import pytest
 from msgspec.structs import replace
@@ -20,7 +20,7 @@ HASTY = replace(RAFT, waits_for_disk=accepts_before_disk)
 
 
 def broken(rules: Rules, seeds: range = range(20)) -> Simulation:
-    """A run under heavy faults in which something falls."""
+    """A run under heavy faults in which something is violated."""
     trial = RunSettings(nodes=5, seconds=5, engine=raft(rules))
     runs = (trial.run(seed, record=True) for seed in seeds)
     return next(run for run in runs if run.violations)
@@ -58,10 +58,10 @@ def test_a_capsule_is_shrunk_like_the_run_in_it() -> None:
     assert shrink(run.capsule()).trace.digest() == shrink(run).trace.digest()
 
 
-def test_where_nothing_falls_there_is_nothing_to_shrink() -> None:
+def test_where_nothing_is_violated_there_is_nothing_to_shrink() -> None:
     sim = Simulation(nodes=3)
     sim.run(1)
-    with pytest.raises(PyraftError, match="nothing fell"):
+    with pytest.raises(PyraftError, match="nothing is violated"):
         shrink(sim)
 
 
@@ -101,9 +101,9 @@ def test_what_was_sent_by_something_that_is_no_move_has_no_name() -> None:
     assert not names.origins
 
 
-def test_what_falls_by_a_promise_of_ones_own_does_not_fall_again_without_it() -> None:
+def test_a_violated_promise_of_ones_own_is_not_violated_again_without_it() -> None:
     sim = Simulation(nodes=3, seed=1)
     sim.always("nobody leads", lambda s: s.leader is None)
     sim.run_until(lambda s: s.leader)
-    with pytest.raises(PyraftError, match="nobody leads does not fall again"):
+    with pytest.raises(PyraftError, match="nobody leads is not violated again"):
         shrink(sim)

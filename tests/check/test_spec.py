@@ -83,7 +83,7 @@ def test_a_leader_counts_what_is_on_its_own_disk() -> None:
         raft.commit(1, 2)
 
 
-def test_entries_are_accepted_behind_agreement_only() -> None:
+def test_entries_are_accepted_after_agreement_only() -> None:
     raft = three()
     term = elect(raft, 1, votes_of=[2])
     raft.append(1, Entry(term, "x"))
@@ -109,7 +109,7 @@ def test_a_change_needs_a_committed_entry_of_the_term_and_a_common_voter_set() -
     term = elect(raft, 1, votes_of=[2])
     with pytest.raises(NotAllowed, match="is not committed"):
         raft.append(1, Entry(term, "joint", joint))
-    raft.append(1, Entry(term, "blank"))
+    raft.append(1, Entry(term, "noop"))
     spread(raft, 3, term, 2)
     save(raft, 1)
     raft.commit(1, 2)

@@ -110,18 +110,18 @@ async def test_an_order_to_an_empty_room_waits_for_those_who_come() -> None:
 async def test_an_order_that_takes_a_while_shows_and_can_be_cancelled() -> None:
     with broker.start() as its:
         async with room(its.url) as orders:
-            desk = CommandQueue(orders)
-            desk.start("write x 1")
-            while not desk.running().plain:  # noqa: ASYNC110 (time is what it waits for)
+            queue = CommandQueue(orders)
+            queue.start("write x 1")
+            while not queue.running().plain:  # noqa: ASYNC110 (time is what it waits for)
                 await asyncio.sleep(0.01)
-            assert desk.running().plain.startswith("running: write x 1 (")
-            desk.start("loss 0.1")  # others go on beside it
+            assert queue.running().plain.startswith("running: write x 1 (")
+            queue.start("loss 0.1")  # others go on beside it
             await asyncio.sleep(0.01)
-            assert desk.answer.plain.startswith("loss 10%")
-            desk.start("cancel")
-            assert desk.answer.plain.startswith("cancelled: write x 1")
+            assert queue.answer.plain.startswith("loss 10%")
+            queue.start("cancel")
+            assert queue.answer.plain.startswith("cancelled: write x 1")
             await asyncio.sleep(0.01)
-            assert desk.running().plain == ""
+            assert queue.running().plain == ""
 
 
 def test_a_learner_who_is_taken_out_is_told_and_the_room_says_what_it_would_lose(start: Start) -> None:

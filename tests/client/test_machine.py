@@ -121,7 +121,34 @@ def test_attempts_grow_with_each_silence_only_and_begin_again_after_an_answer() 
     assert [world.timers[timer].level for timer in attempts(world)] == [0]
 
 
-def test_batches_behind_a_refused_one_go_together_once_it_is_applied() -> None:
+def test_a_silent_node_is_asked_again_only_after_all_the_others() -> None:
+    world = World()
+    world.leader = 2
+    call = world.write("a")
+    assert [ask.node for ask in world.wire] == [1]
+    world.fire(*attempts(world))
+    world.fire(RetryTimer())
+    asked = []
+    for hint in (1, 1, None):
+        ask = world.wire.pop()
+        asked.append(ask.node)
+        world.happen(Failed(ask.request, NotLeader(hint)))
+        world.fire(RetryTimer())
+    assert asked == [2, 3, 2], "the hint at a node that was silent is followed in the round after"
+    world.settle()
+    assert world.result(call) == [1]
+
+
+def test_the_only_node_is_asked_again_although_it_was_silent() -> None:
+    world = World(nodes=(1,))
+    world.leader = 1
+    call = world.write("a")
+    world.fire(*attempts(world))
+    world.settle()
+    assert world.result(call) == [1]
+
+
+def test_batches_after_a_refused_one_go_together_once_it_is_applied() -> None:
     world = opened(limits=Limits(batches=5, commands=1))
     calls = [world.write(word) for word in "abcde"]
     world.happen(Failed(world.wire.pop(0).request, NotLeader(None)))

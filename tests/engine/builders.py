@@ -116,7 +116,7 @@ def follower(
     term: Term | None = None,
     voted_for: NodeId = 0,
     leader: NodeId = 0,
-    loyal: bool = False,
+    has_heard_leader: bool = False,
     committed: Index = 0,
     config: Config = EAGER,
     rules: Rules = RAFT,
@@ -131,7 +131,7 @@ def follower(
     vote = Vote(term, leader or voted_for, bool(leader))
     quiet = replace(config, enable_elect=False, leader_restore=False)
     booted = step(start(id, disk(written, vote=vote, **members), quiet), Boot(), rules).after
-    role = replace(cast("Follower", booted.role), leader=leader, has_heard_leader=loyal)
+    role = replace(cast("Follower", booted.role), leader=leader, has_heard_leader=has_heard_leader)
     return replace(booted, config=config, role=role, committed=committed, applied=committed)
 
 
@@ -158,7 +158,7 @@ def leader(
 ) -> RaftState:
     """The leader of ``term`` (the next, unless one is given), just elected.
 
-    Its blank entry ends its log, and is on its own disk where ``durable``.
+    Its no-op ends its log, and is on its own disk where ``durable``.
     """
     standing = candidate(id, given, term=term, **more)
     peers = sorted(standing.membership.voters - {id})
@@ -169,7 +169,7 @@ def leader(
 
 def streaming(state: RaftState, *peers: NodeId) -> RaftState:
     """This leader after ``peers`` (all, where none is named) acknowledged its whole log."""
-    named = peers or tuple(one.peer for one in office(state).progress)
+    named = peers or tuple(one.peer for one in leadership(state).progress)
     return after(state, *(accepted(peer, state) for peer in named))
 
 
@@ -268,10 +268,10 @@ def receive(src: NodeId, message: AnyMessage) -> Receive:
 
 
 def _round(state: RaftState, round: int | None) -> int:
-    return office(state).round if round is None else round
+    return leadership(state).round if round is None else round
 
 
-TIMEOUT, BEAT, DISLOYAL = Fire(ELECTION), Fire(HEARTBEAT), Fire(VOTE_LEASE)
+TIMEOUT, BEAT, LEASE_OVER = Fire(ELECTION), Fire(HEARTBEAT), Fire(VOTE_LEASE)
 """The timers that tests fire most."""
 
 # Acts
@@ -325,14 +325,14 @@ def applied(turn: Step | Iterable[Step]) -> list[Index]:
     return [one.index for apply in commands(turn, Apply) for one in apply.entries]
 
 
-def office(state: RaftState) -> Leader:
-    """The office of a node that leads."""
+def leadership(state: RaftState) -> Leader:
+    """The leadership of a node that leads."""
     assert isinstance(state.role, Leader), f"node {state.id} is a {type(state.role).__name__}"
     return state.role
 
 
 def progress(state: RaftState, peer: NodeId) -> Progress:
     """What a leader knows of a peer."""
-    known = office(state).of(peer)
+    known = leadership(state).of(peer)
     assert known is not None, f"node {peer} is not replicated to"
     return known

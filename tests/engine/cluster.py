@@ -250,8 +250,8 @@ class Cluster:
                 leaving.append(Flight(node.id, dst, message))
             case SendChunk():
                 self._send_chunk(node, command)
-            case SetTimer(timer, patience):
-                node.timers[timer] = patience
+            case SetTimer(timer, backoff):
+                node.timers[timer] = backoff
             case CancelTimer(timer):
                 node.timers = {t: p for t, p in node.timers.items() if not _stops(timer, t)}
             case Apply() | TakeSnapshot() | RestoreMachine():

@@ -222,8 +222,8 @@ class Driver:
     def set_clock(self, id: NodeId, node: Node, command: SetTimer | CancelTimer) -> None:
         """Timers run on the node's own clock."""
         match command:
-            case SetTimer(timer, patience):
-                due = self.now + delay(self.config, timer.kind, patience, self.chance.random()) * node.rate
+            case SetTimer(timer, backoff):
+                due = self.now + delay(self.config, timer.kind, backoff, self.chance.random()) * node.rate
                 node.timers[timer] = due
                 self.later(due - self.now, partial(self.ring, id, node.life, timer, due))
             case CancelTimer(timer):

@@ -11,7 +11,7 @@ from pyraft_lab.engine.state import Leader, Step
 from pyraft_lab.engine.timers import ELECTION, HEARTBEAT, VOTE_LEASE, Timer, TimerKind, delay, lease
 from pyraft_lab.sim.conditions import Weather
 from pyraft_lab.sim.simulation import Simulation
-from tests.engine.builders import BEAT, accepted, after, heard, leader, office, sent, streaming
+from tests.engine.builders import BEAT, accepted, after, heard, leader, leadership, sent, streaming
 from tests.engine.cluster import Cluster
 
 
@@ -35,7 +35,7 @@ def holders(sim: Simulation) -> list[int]:
 
 @pytest.mark.row("CK-01")
 @pytest.mark.parametrize("rates", [(0.8, 1.2, 1.0), (1.2, 0.8, 0.8), (1.0, 1.2, 1.2)])
-def test_clocks_that_differ_by_a_fifth_cost_no_leader_its_office(rates: tuple[float, ...]) -> None:
+def test_clocks_that_differ_by_a_fifth_cost_no_leader_its_leadership(rates: tuple[float, ...]) -> None:
     sim = Simulation(nodes=3, seed=1, record=False)
     for node, rate in enumerate(rates, 1):
         sim.drift(node, rate)
@@ -73,7 +73,7 @@ def test_a_leader_whose_clock_leaps_has_lost_its_lease_until_a_quorum_answers_ag
 @pytest.mark.parametrize("kind", list(TimerKind))
 def test_timers_have_lengths_and_no_dates(kind: TimerKind) -> None:
     config = Config()
-    lengths = [delay(config, kind, patience, chance) for patience in range(4) for chance in (0.0, 0.99)]
+    lengths = [delay(config, kind, backoff, chance) for backoff in range(4) for chance in (0.0, 0.99)]
     assert all(0 < length <= config.retry_limit + 8 * config.election_timeout[1] for length in lengths)
     assert delay(config, kind, 1, 0.5) == delay(config, kind, 1, 0.5)
 
@@ -212,5 +212,5 @@ def test_a_follower_that_is_late_to_fire_its_vote_lease_only_waits_longer() -> N
     cluster.fire(2, VOTE_LEASE)
     cluster.elect(3)
     assert isinstance(cluster[3].role, Leader)
-    assert office(cluster[3]).acked_round >= 1
+    assert leadership(cluster[3]).acked_round >= 1
     assert step(cluster[3], Fire(VOTE_LEASE)).after == cluster[3]

@@ -26,7 +26,7 @@ from tests.engine.builders import (
     follower,
     id_of,
     leader,
-    office,
+    leadership,
     progress,
     propose,
     streaming,
@@ -40,7 +40,7 @@ US = Membership.of({1, 2, 3})
 def holding(state: RaftState, matched: Mapping[int, Index], stored: Index) -> RaftState:
     """This leader, knowing that its peers and its own disk hold so much."""
     for peer, index in matched.items():
-        state = replace(state, role=office(state).with_progress(replace(progress(state, peer), matched=index)))
+        state = replace(state, role=leadership(state).with_progress(replace(progress(state, peer), matched=index)))
     return replace(state, stored=state.log.id_at(stored) or state.stored)
 
 
@@ -166,7 +166,7 @@ def test_a_leader_outside_the_membership_does_not_count_itself() -> None:
 
 
 @pytest.mark.row("CM-04")
-def test_old_entries_wait_for_one_of_this_term_and_the_blank_entry_is_that_one() -> None:
+def test_old_entries_wait_for_one_of_this_term_and_the_noop_is_that_one() -> None:
     state = leader(1, [1, 1, 1], term=2)
     assert after(state, accepted(2, state, 3), accepted(3, state, 3)).committed == 0
     assert after(state, accepted(2, state, 4)).committed == 4

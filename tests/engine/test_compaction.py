@@ -72,7 +72,7 @@ def takes(turn: Step) -> list[Index]:
 
 
 @pytest.mark.row("SN-01", "CP-21")
-def test_a_snapshot_is_built_every_so_many_entries_and_the_log_forgotten_behind_it() -> None:
+def test_a_snapshot_is_built_every_so_many_entries_and_the_log_purged_up_to_it() -> None:
     cluster = Cluster(1, config=OFTEN)
     cluster.run()
     for n in range(1, 23):
@@ -166,7 +166,7 @@ def test_entries_are_kept_for_the_slow_and_purged_in_batches() -> None:
 
 
 @pytest.mark.row("SN-18", "SN-31")
-def test_what_a_snapshot_under_way_needs_behind_it_stays() -> None:
+def test_what_a_snapshot_under_way_needs_after_it_stays() -> None:
     first = sending(size=10)
     grown = after(first, *(propose("y") for _ in range(20)))
     grown = after(grown, all_stored(grown), accepted(2, grown))
@@ -272,7 +272,7 @@ def test_the_membership_survives_its_entry() -> None:
 
 
 def sending(*, size: int = 20, offset: int = 0) -> RaftState:
-    """A leader of ten entries, all but the blank one purged, that sends its snapshot of so many bytes to node 3."""
+    """A leader of ten entries, all but the no-op purged, that sends its snapshot of so many bytes to node 3."""
     config = replace(NEVER, keep_logs=0, snapshot_chunk=7)
     state = streaming(leader(1, [1] * 10, term=2, config=config), 2)
     state = after(state, BuildSnapshot(), built(state, size=size))

@@ -38,7 +38,7 @@ from tests.engine.builders import (
 from tests.engine.cluster import Cluster
 
 POLITE = Config()
-LOYAL = Config(pre_vote=False)
+NO_PRE_VOTE = Config(pre_vote=False)
 UNCHECKED = Config(pre_vote=False, check_quorum=False)
 RUDE = EAGER
 
@@ -68,7 +68,9 @@ def pass_time(cluster: Cluster) -> None:
 
 
 @pytest.mark.row("DS-01", "RL-06")
-@pytest.mark.parametrize(("config", "deposed"), [(POLITE, False), (LOYAL, False), (UNCHECKED, False), (RUDE, True)])
+@pytest.mark.parametrize(
+    ("config", "deposed"), [(POLITE, False), (NO_PRE_VOTE, False), (UNCHECKED, False), (RUDE, True)]
+)
 def test_a_removed_server_that_was_not_told_disturbs_only_the_rude(config: Config, *, deposed: bool) -> None:
     cluster = removed(config)
     for _ in range(3):
@@ -81,7 +83,7 @@ def test_a_removed_server_that_was_not_told_disturbs_only_the_rude(config: Confi
 
 
 @pytest.mark.row("DS-02", "DS-03", "PV-06", "PV-07")
-@pytest.mark.parametrize(("config", "term"), [(LOYAL, 6), (POLITE, 1)])
+@pytest.mark.parametrize(("config", "term"), [(NO_PRE_VOTE, 6), (POLITE, 1)])
 def test_a_server_that_comes_back_deposes_once_at_most(config: Config, term: int) -> None:
     cluster = Cluster(1, 2, 3, config=config)
     cluster.elect(1)
@@ -102,7 +104,7 @@ def test_a_server_that_comes_back_deposes_once_at_most(config: Config, term: int
 
 @pytest.mark.row("DS-04")
 def test_a_strangers_huge_term_drags_nobody_up_while_a_leader_is_heard() -> None:
-    cluster = Cluster(1, 2, 3, config=LOYAL)
+    cluster = Cluster(1, 2, 3, config=NO_PRE_VOTE)
     cluster.elect(1)
     for id in (1, 2, 3):
         cluster.feed(id, vote_request(77, 10**6, id_of(99)))
@@ -112,7 +114,7 @@ def test_a_strangers_huge_term_drags_nobody_up_while_a_leader_is_heard() -> None
 
 
 @pytest.mark.row("DS-05", "DS-07")
-@pytest.mark.parametrize("config", [LOYAL, POLITE, RUDE])
+@pytest.mark.parametrize("config", [NO_PRE_VOTE, POLITE, RUDE])
 def test_a_removed_node_with_a_later_term_is_taken_back(config: Config) -> None:
     cluster = removed(config)
     cluster.isolate(4)
@@ -235,7 +237,9 @@ def test_who_speaks_for_another_is_not_heard(word: Receive) -> None:
 
 def test_an_impossible_history_stops_the_node_for_good() -> None:
     turn = step(follower(2, [1, 1], committed=2, leader=3), append_request(3, 1, id_of(1), entries([(1, 3)], 2)))
-    assert turn.commands[-1] == Halt("leader 3 sends T1-N3.2, but another entry is committed there")
+    assert turn.commands[-1] == Halt(
+        "n3 sends entry 2 of term 1 as leader, but another entry is committed at that index"
+    )
     for word in (vote_request(1, 9, id_of(9)), append_request(3, 2, ORIGIN)):
         assert step(turn.after, word).commands == ()
         assert step(turn.after, word).after == turn.after
@@ -249,7 +253,7 @@ def test_a_member_that_is_free_judges_a_stranger_by_its_log() -> None:
 
 
 def test_a_leader_in_contact_refuses_to_be_deposed() -> None:
-    state = streaming(leader(1, config=LOYAL))
+    state = streaming(leader(1, config=NO_PRE_VOTE))
     assert isinstance(after(state, vote_request(3, 9, id_of(99))).role, Leader)
     lapsed = step(after(state, *[]), vote_request(3, 9, id_of(99), transfer=True))
     assert isinstance(lapsed.after.role, Follower)

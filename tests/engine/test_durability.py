@@ -119,7 +119,7 @@ def test_a_vote_for_itself_that_reaches_the_disk_too_late_counts_for_nothing() -
 
 
 @pytest.mark.row("CP-06")
-def test_a_completion_vouches_for_nothing_that_was_written_anew_since() -> None:
+def test_a_completion_vouches_for_nothing_that_was_written_again_since() -> None:
     # Entry 2 is written under leader 1, replaced under leader 3, and completions come late and in order.
     first = after(follower(2, [1]), append_request(1, 1, id_of(1), entries([1], 2)))
     early = all_stored(first)

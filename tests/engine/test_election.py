@@ -205,16 +205,16 @@ def test_in_the_advanced_order_a_greater_id_may_be_granted_in_the_same_term() ->
 
 
 @pytest.mark.row("EL-02")
-def test_a_candidate_that_a_majority_grants_leads_and_says_so_with_a_blank_entry() -> None:
+def test_a_candidate_that_a_majority_grants_leads_and_says_so_with_a_noop() -> None:
     turn = step(candidate(1, [1], term=2), grant(2, 2))
     assert isinstance(turn.after.role, Leader)
-    blank = entry(2, 2, Noop())
-    expected = AppendRequest(vote=Vote(2, 1, committed=True), prev=id_of(1), entries=(blank,), round=1)
+    noop = entry(2, 2, Noop())
+    expected = AppendRequest(vote=Vote(2, 1, committed=True), prev=id_of(1), entries=(noop,), round=1)
     assert [(send.dst, send.message, send.durable) for send in sends(turn)] == [
         (2, expected, False),
         (3, expected, False),
     ]
-    assert commands(turn, Append) == [Append((blank,))]
+    assert commands(turn, Append) == [Append((noop,))]
 
 
 @pytest.mark.row("EL-03")

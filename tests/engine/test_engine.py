@@ -36,8 +36,8 @@ from tests.engine.builders import (
     heard,
     id_of,
     leader,
+    leadership,
     log,
-    office,
     progress,
     propose,
     sent,
@@ -48,7 +48,7 @@ from tests.engine.builders import (
 def test_an_order_to_beat_is_a_round_of_heartbeats() -> None:
     state = streaming(leader(1))
     assert [send.dst for send in commands(step(state, SendHeartbeat()), Send)] == [2, 3]
-    assert office(after(state, SendHeartbeat())).round == 2
+    assert leadership(after(state, SendHeartbeat())).round == 2
 
 
 @pytest.mark.parametrize(
@@ -107,21 +107,21 @@ def test_a_membership_lists_its_nodes_and_reads_well() -> None:
 
 def test_a_halted_peer_is_not_sent_to_when_a_late_timer_fires() -> None:
     state = streaming(leader(1))
-    state = replace(state, role=office(state).with_progress(replace(progress(state, 2), state=Reverted())))
+    state = replace(state, role=leadership(state).with_progress(replace(progress(state, 2), state=Reverted())))
     turn = step(state, Fire(retry(2)))
     assert (turn.after, turn.commands) == (state, ())
 
 
 def test_an_answer_to_a_stream_that_failed_once_does_not_disturb_it() -> None:
     state = after(streaming(leader(1)), propose("x"))
-    state = replace(state, role=office(state).with_progress(replace(progress(state, 2), failures=1)))
+    state = replace(state, role=leadership(state).with_progress(replace(progress(state, 2), failures=1)))
     turn = step(state, heard(2, state))
     assert progress(turn.after, 2).failures == 0
     assert isinstance(progress(turn.after, 2).state, Replicate)
     assert sent(turn, AppendRequest) == []
 
 
-def test_a_commit_that_lies_behind_the_purged_part_is_told_by_heartbeat() -> None:
+def test_a_commit_that_lies_after_the_purged_part_is_told_by_heartbeat() -> None:
     state = after(streaming(leader(1, config=replace(EAGER, max_inflight=1))), propose("a"), propose("b"), propose("c"))
     state = after(state, all_stored(state))
     meta = SnapshotMeta(id_of(3), state.membership)
@@ -132,7 +132,7 @@ def test_a_commit_that_lies_behind_the_purged_part_is_told_by_heartbeat() -> Non
     assert not isinstance(progress(turn.after, 2).state, SendSnapshot)
 
 
-def test_a_transfer_timer_that_fires_opens_the_office_again() -> None:
+def test_a_transfer_timer_that_fires_takes_requests_again() -> None:
     state = after(leader(1), TransferLeader(7, 2))
-    assert office(state).transfer is not None
-    assert office(after(state, Fire(TRANSFER))).transfer is None
+    assert leadership(state).transfer is not None
+    assert leadership(after(state, Fire(TRANSFER))).transfer is None

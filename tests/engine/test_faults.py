@@ -130,7 +130,7 @@ def test_a_leader_that_reaches_one_voter_does_not_keep_the_others_from_electing(
     assert (sim.leader in {bridge, a, b}) is replaced
     call = put(sim, 1, to=sim.leader)
     sim.run(1.0)
-    assert call.ok is replaced, "without check-quorum one loyal voter is missing to both sides for ever"
+    assert call.ok is replaced, "without check-quorum one voter under its vote lease is missing to both sides for ever"
 
 
 @pytest.mark.row("NF-07")
@@ -195,7 +195,7 @@ def test_a_message_to_a_dead_node_is_lost_and_to_its_next_life_an_ordinary_late_
 
 
 @pytest.mark.row("NF-13")
-def test_slow_answers_cost_no_leader_its_office() -> None:
+def test_slow_answers_cost_no_leader_its_leadership() -> None:
     sim = Simulation(nodes=3, seed=8, record=False)
     old = elected(sim)
     slowed: set[int] = set()

@@ -23,7 +23,7 @@ from tests.engine.builders import (
     heard,
     id_of,
     leader,
-    office,
+    leadership,
     progress,
     propose,
     refused,
@@ -133,7 +133,7 @@ def test_a_window_is_full_of_bytes_as_well_as_of_messages() -> None:
 
 
 @pytest.mark.row("FC-08")
-def test_an_unreachable_peer_is_probed_behind_what_it_acknowledged() -> None:
+def test_an_unreachable_peer_is_probed_after_what_it_acknowledged() -> None:
     state = after(streaming(leader(1)), propose("a"), propose("b"))
     turn = step(state, Unreachable(2))
     assert (progress(turn.after, 2).state, progress(turn.after, 2).next) == (Probe(asked=True), 2)
@@ -155,7 +155,7 @@ def test_who_gets_a_snapshot_gets_no_appends_until_it_has_it() -> None:
     state = streaming(leader(1, [1, 1, 1, 1], term=2))
     meta = SnapshotMeta(id_of(3), state.membership, size=9)
     behind = replace(progress(state, 2), state=SendSnapshot(meta, asked=True), matched=0, next=1)
-    state = replace(state, role=office(state).with_progress(behind))
+    state = replace(state, role=leadership(state).with_progress(behind))
     turn = step(state, propose("x"))
     assert sent(turn, AppendRequest, 2) == []
     assert sent(turn, AppendRequest, 3)
@@ -219,7 +219,7 @@ def test_the_first_answer_ends_the_back_off() -> None:
 @pytest.mark.row("FC-16")
 def test_the_longest_wait_is_never_shorter_than_the_first() -> None:
     config = Config(retry_timeout=2.0, retry_limit=1.0)
-    assert [delay(config, TimerKind.RETRY, patience, 0.0) for patience in (0, 1, 9)] == [2.0, 2.0, 2.0]
+    assert [delay(config, TimerKind.RETRY, backoff, 0.0) for backoff in (0, 1, 9)] == [2.0, 2.0, 2.0]
 
 
 @pytest.mark.row("FC-17")
@@ -232,7 +232,7 @@ def test_a_hung_follower_delays_no_change_that_removes_it() -> None:
     cluster.run(lambda flight: 3 in (flight.src, flight.dst))
     assert cluster[1].membership.voters == {1, 2}
     assert cluster[1].committed == cluster[1].log.last.index
-    assert office(cluster[1]).of(3) is None
+    assert leadership(cluster[1]).of(3) is None
     assert retry(3) not in cluster.nodes[1].timers
 
 

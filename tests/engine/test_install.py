@@ -126,7 +126,7 @@ def test_a_snapshot_beyond_the_log_replaces_all_of_it() -> None:
 
 
 @pytest.mark.row("SN-10")
-def test_entries_behind_a_snapshot_that_fits_are_kept() -> None:
+def test_entries_after_a_snapshot_that_fits_are_kept() -> None:
     state = holder([1, 1, 1, 1, 2, 2], committed=2)
     turn = step(state, install(id_of(4)))
     assert terms(turn.after) == [2, 2]
@@ -217,7 +217,7 @@ def test_a_chunk_from_the_middle_is_answered_with_where_to_begin() -> None:
     assert [answer.offset for answer in answers(turn) if isinstance(answer, SnapshotResponse)] == [0]
 
 
-def test_another_snapshot_begins_anew() -> None:
+def test_another_snapshot_begins_again() -> None:
     half = after(holder([1]), install(id_of(8), stop=9))
     turn = step(half, install(id_of(9), stop=5))
     assert commands(turn, WriteChunk) == [WriteChunk(snapshot(id_of(9)), 0, BYTES[:5])]
@@ -294,7 +294,7 @@ def test_an_append_is_taken_or_refused_case_by_case(case: str) -> None:
 
 
 @pytest.mark.row("CR-14")
-def test_what_is_purged_counts_as_present_and_a_conflict_right_behind_it_is_repaired() -> None:
+def test_what_is_purged_counts_as_present_and_a_conflict_right_after_it_is_repaired() -> None:
     state = after(holder([1]), install(id_of(4)))
     state = after(state, append_request(1, 3, id_of(4), entries([2, 2], 5)))
     turn = step(state, append_request(1, 3, id_of(2), [*entries([1, 1], 3), *entries([3], 5)]))
@@ -310,7 +310,7 @@ def test_an_append_with_a_gap_is_no_leaders(given: list[Entry]) -> None:
 
 
 @pytest.mark.row("CP-22", "SN-26")
-def test_a_log_that_ends_before_its_snapshot_starts_again_behind_it() -> None:
+def test_a_log_that_ends_before_its_snapshot_starts_again_after_it() -> None:
     meta = snapshot(id_of(5))
     disk = Disk(vote=Vote(2), log=log([1, 1]), snapshot=meta)
     turn = step(start(2, disk, EAGER), Boot())

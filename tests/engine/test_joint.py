@@ -27,7 +27,7 @@ from tests.engine.builders import (
     candidate,
     grant,
     leader,
-    office,
+    leadership,
     refusal,
     streaming,
 )
@@ -305,10 +305,10 @@ def test_a_voter_that_becomes_a_learner_votes_until_the_end() -> None:
     state = streaming(leader(1))
     joint = step(state, wanted(RemoveVoters(frozenset({3})), retain=True)).after
     assert 3 in joint.membership.voters
-    before = office(joint).of(3)
+    before = leadership(joint).of(3)
     done = after(joint, all_stored(joint), accepted(2, joint))
     assert done.membership == Membership.of({1, 2}, learners=[3])
-    kept = office(done).of(3)
+    kept = leadership(done).of(3)
     assert before is not None
     assert kept is not None
     assert kept.matched == before.matched

@@ -15,7 +15,7 @@ from pyraft_lab.engine.timers import ELECTION, HEARTBEAT, QUORUM, TRANSFER, VOTE
 from pyraft_lab.engine.types import Vote
 from tests.engine.builders import (
     BEAT,
-    DISLOYAL,
+    LEASE_OVER,
     TIMEOUT,
     accepted,
     after,
@@ -28,7 +28,7 @@ from tests.engine.builders import (
     heartbeat,
     id_of,
     leader,
-    office,
+    leadership,
     propose,
     run,
     sends,
@@ -45,7 +45,7 @@ STRICT = Config(pre_vote=False)
 
 def lapsed(state: RaftState) -> RaftState:
     """This leader after every lease it ever began ran out."""
-    return after(state, *(Fire(lease(round)) for round in range(office(state).round + 1)))
+    return after(state, *(Fire(lease(round)) for round in range(leadership(state).round + 1)))
 
 
 # The leader's side
@@ -127,7 +127,7 @@ def test_a_lease_runs_from_when_its_round_was_sent() -> None:
     assert [one.round for one in sent(beating, HeartbeatRequest)] == [2, 2]
     assert SetTimer(lease(2)) in beating.commands
     late = after(beating.after, heard(2, beating.after, round=1))
-    assert office(late).acked_round == 1, "an answer proves the round it answers, whenever it arrives"
+    assert leadership(late).acked_round == 1, "an answer proves the round it answers, whenever it arrives"
     assert not has_valid_lease(after(late, Fire(lease(1))))
     assert has_valid_lease(after(late, heard(3, late, round=2), Fire(lease(1))))
 
@@ -158,7 +158,7 @@ def test_a_single_voter_holds_its_lease_for_ever() -> None:
 
 
 @pytest.mark.row("CQ-16", "LR-21")
-def test_appends_alone_keep_a_leader_in_office_and_its_followers_loyal() -> None:
+def test_appends_alone_keep_a_leader_and_its_followers_vote_leases() -> None:
     cluster = Cluster(1, 2, 3, config=Config(enable_heartbeat=False))
     cluster.elect(1)
     for round in range(1, 6):
@@ -178,16 +178,16 @@ def test_appends_alone_keep_a_leader_in_office_and_its_followers_loyal() -> None
 @pytest.mark.row("CQ-04")
 @pytest.mark.parametrize("pre", [False, True])
 def test_who_heard_the_leader_lately_refuses_without_learning_the_term(*, pre: bool) -> None:
-    loyal = after(follower(2, [1], config=LEASED), heartbeat(1, 1, id_of(1)))
-    turn = step(loyal, vote_request(3, 9, id_of(5, 8), pre=pre))
-    assert turn.after == loyal
+    leased = after(follower(2, [1], config=LEASED), heartbeat(1, 1, id_of(1)))
+    turn = step(leased, vote_request(3, 9, id_of(5, 8), pre=pre))
+    assert turn.after == leased
     assert [(one.granted, one.vote.term) for one in answers(turn)] == [(False, 1)]  # type: ignore[union-attr]
 
 
 @pytest.mark.row("CQ-04")
 def test_a_handover_is_not_a_disturbance() -> None:
-    loyal = after(follower(2, [1], config=LEASED), heartbeat(1, 1, id_of(1)))
-    turn = step(loyal, vote_request(3, 2, id_of(1), transfer=True))
+    leased = after(follower(2, [1], config=LEASED), heartbeat(1, 1, id_of(1)))
+    turn = step(leased, vote_request(3, 2, id_of(1), transfer=True))
     assert [one.granted for one in sent(turn, VoteResponse)] == [True]
 
 
@@ -195,7 +195,7 @@ def test_a_handover_is_not_a_disturbance() -> None:
 def test_vote_lease_ends_with_its_timer() -> None:
     turn = step(follower(2, [1], config=LEASED), heartbeat(1, 1, id_of(1)))
     assert SetTimer(VOTE_LEASE) in turn.commands
-    later = step(after(turn.after, DISLOYAL), vote_request(3, 9, id_of(5, 8)))
+    later = step(after(turn.after, LEASE_OVER), vote_request(3, 9, id_of(5, 8)))
     assert [one.granted for one in sent(later, VoteResponse)] == [True]
     assert later.after.vote == Vote(9, 3)
 
@@ -322,7 +322,7 @@ def test_a_lease_read_needs_a_lease() -> None:
     assert commands(step(lapsed(state), Read((1,), "lease")), Refuse) == [Refuse((1,), NotLeading(None, Reason.LEASE))]
 
 
-def test_timers_of_an_office_that_is_over_do_nothing() -> None:
+def test_timers_of_a_leadership_that_is_over_do_nothing() -> None:
     state = follower(2, [1], config=LEASED)
     for kind in TimerKind:
         if kind is not TimerKind.ELECTION:

@@ -364,8 +364,8 @@ def test_while_joint_elections_and_commits_need_a_majority_of_both_sets() -> Non
 
 
 def test_who_heard_from_a_leader_lately_disregards_vote_requests() -> None:
-    loyal = after(follower(2, config=Config()), heartbeat(1, 1))
-    assert after(loyal, vote_request(3, 5)) == loyal
+    leased = after(follower(2, config=Config()), heartbeat(1, 1))
+    assert after(leased, vote_request(3, 5)) == leased
 
 
 # §7 Compaction
@@ -387,7 +387,7 @@ def test_a_follower_names_the_leader_to_a_client() -> None:
     assert refusal.refusal.leader == 2
 
 
-def test_a_leader_begins_its_term_with_a_blank_entry() -> None:
+def test_a_leader_begins_its_term_with_a_noop() -> None:
     assert leader(1, [1], term=2).log.entry(2).payload == Noop()
 
 

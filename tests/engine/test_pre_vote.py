@@ -118,14 +118,14 @@ def test_without_pre_vote_a_node_that_was_cut_off_deposes_the_leader_once() -> N
 
 
 @pytest.mark.row("PV-08")
-def test_a_dead_leader_is_replaced_once_nobody_is_loyal_any_more() -> None:
+def test_a_dead_leader_is_replaced_once_no_vote_lease_holds_any_more() -> None:
     cluster = Cluster(1, 2, 3, config=Config())
     cluster.elect(1)
     cluster.beat()
     cluster.crash(1)
     cluster.fire(3)
     cluster.run()
-    assert cluster.leader == 0, "node 2 is loyal still"
+    assert cluster.leader == 0, "the vote lease of node 2 still runs"
     cluster.fire(2, VOTE_LEASE)
     cluster.elect(3)
     assert cluster[3].term == 2

@@ -32,7 +32,7 @@ from tests.engine.builders import (
     heartbeat,
     id_of,
     leader,
-    office,
+    leadership,
     propose,
     refusal,
     refused,
@@ -92,7 +92,7 @@ def test_who_does_not_lead_names_who_does(read: Read) -> None:
 
 @pytest.mark.row("RD-03")
 @pytest.mark.parametrize("read", [ASK, ASK_LEASE])
-def test_a_new_leader_reads_behind_its_own_first_entry(read: Read) -> None:
+def test_a_new_leader_reads_after_its_own_first_entry(read: Read) -> None:
     new = leader(1, [1, 1], config=LEASED)
     fresh = after(new, heard(2, new))
     turn = step(fresh, read)
@@ -149,7 +149,7 @@ def test_a_later_round_confirms_every_earlier_read_once() -> None:
     both = after(one, Read((1,)))
     done = step(both, heard(2, both))
     assert readable(done) == [((1, 2), 1), ((1,), 1)]
-    assert office(done.after).reads == ()
+    assert leadership(done.after).reads == ()
     assert readable(step(done.after, heard(3, both))) == []
 
 
@@ -165,7 +165,7 @@ def test_reads_fail_when_leadership_is_lost() -> None:
 def test_a_read_that_nobody_confirms_fails_within_a_lease_and_says_who_answered() -> None:
     asked = after(serving(voters=[1, 2, 3, 4, 5]), ASK)
     asked = after(asked, heard(2, asked))
-    late = step(asked, Fire(lease(office(asked).round)))
+    late = step(asked, Fire(lease(leadership(asked).round)))
     assert refusals(late) == [NoQuorum((2, 1), asked.membership)]
     assert commands(step(asked, Fire(lease(1))), Refuse) == []
 
@@ -244,7 +244,7 @@ def test_without_a_lease_it_fails_at_once() -> None:
 
 
 @pytest.mark.row("RD-11")
-def test_without_loyal_followers_there_is_no_lease() -> None:
+def test_without_vote_leases_there_is_no_lease() -> None:
     assert refusals(step(serving(EAGER), ASK_LEASE)) == [NotLeading(None, Reason.NO_LEASE)]
 
 
@@ -279,7 +279,7 @@ def test_a_transfer_that_came_to_nothing_ends_leases_only_until_a_quorum_holds_m
     firm = after(back, accepted(2, back))
     assert has_valid_lease(firm)
     assert readable(step(firm, ASK_LEASE)) != []
-    assert not has_valid_lease(after(firm, *(Fire(lease(round)) for round in range(1, office(firm).round + 1))))
+    assert not has_valid_lease(after(firm, *(Fire(lease(round)) for round in range(1, leadership(firm).round + 1))))
 
 
 def test_a_transfer_that_is_called_back_before_the_call_to_campaign_leaves_the_lease_alone() -> None:
@@ -290,7 +290,7 @@ def test_a_transfer_that_is_called_back_before_the_call_to_campaign_leaves_the_l
 
 def test_a_quorum_of_five_that_can_be_outvoted_with_the_help_of_two_who_may_be_talked_over_gives_no_lease() -> None:
     # n2 and n3 hold the entry behind the transfer, and n4 answers heartbeats without it. If n5 were told to campaign
-    # now, n4 would vote for it and be loyal no more; n3 could then be elected by n3, n4 and n5, although n1, n2 and n4
+    # now, n4 would vote for it and end its vote lease; n3, n4 and n5 could then elect n3, although n1, n2 and n4
     # had answered.
     state = after(streaming(leader(1, voters=[1, 2, 3, 4, 5], config=LEASED)), TransferLeader(1, to=5), Fire(TRANSFER))
     caught_up = after(state, accepted(2, state, round=1), accepted(3, state, round=1))
@@ -312,17 +312,17 @@ def test_a_leader_that_is_restored_reads_by_a_lease_once_a_quorum_holds_its_new_
 
 @pytest.mark.row("CQ-04", "DS-11")
 def test_a_late_answer_to_a_campaign_given_up_ends_no_vote_lease() -> None:
-    loyal = after(follower(2, [1], config=LEASED), heartbeat(1, 1, id_of(1)))
+    leased = after(follower(2, [1], config=LEASED), heartbeat(1, 1, id_of(1)))
     for late in (refusal(3, 1, to=2, vote=Vote(5, 3)), Receive(3, Outdated(vote=Vote(5, 3)))):
-        assert after(loyal, late) == loyal
-    free = after(loyal, Fire(VOTE_LEASE), refusal(3, 1, to=2, vote=Vote(5, 3)))
+        assert after(leased, late) == leased
+    free = after(leased, Fire(VOTE_LEASE), refusal(3, 1, to=2, vote=Vote(5, 3)))
     assert free.vote == Vote(5)
 
 
 @pytest.mark.row("EL-28", "CQ-04")
 def test_who_campaigns_on_an_order_helps_nobody_depose_a_leader_it_heard_not_even_itself() -> None:
-    loyal = after(follower(2, [1], config=LEASED), heartbeat(1, 1, id_of(1)))
-    standing = after(loyal, Elect())
+    leased = after(follower(2, [1], config=LEASED), heartbeat(1, 1, id_of(1)))
+    standing = after(leased, Elect())
     standing = after(standing, all_stored(standing))
     assert standing.role == Candidate(has_heard_leader=True)
     assert [one.granted for one in sent(step(standing, vote_request(3, 9, id_of(9))), VoteResponse)] == [False]
@@ -332,9 +332,9 @@ def test_who_campaigns_on_an_order_helps_nobody_depose_a_leader_it_heard_not_eve
     assert step(granted.after, TIMEOUT).after.vote == Vote(2, 2, committed=True)
 
 
-def test_a_candidate_that_loses_stays_loyal() -> None:
-    loyal = after(follower(2, [1], config=LEASED), heartbeat(1, 1, id_of(1)))
-    standing = after(loyal, Elect())
+def test_a_candidate_that_loses_keeps_its_vote_lease() -> None:
+    leased = after(follower(2, [1], config=LEASED), heartbeat(1, 1, id_of(1)))
+    standing = after(leased, Elect())
     lost = after(standing, *(refusal(peer, 2, to=2, vote=Vote(1, 1, committed=True)) for peer in (1, 3)))
     assert lost.role == Follower(has_heard_leader=True)
 

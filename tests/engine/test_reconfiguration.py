@@ -46,7 +46,7 @@ from tests.engine.builders import (
     grant,
     id_of,
     leader,
-    office,
+    leadership,
     sent,
     streaming,
     vote_request,
@@ -70,7 +70,7 @@ def replace_with(*voters: NodeId) -> ChangeMembership:
 
 
 def ready(**members: Any) -> RaftState:
-    """A leader whose blank entry is committed."""
+    """A leader whose no-op is committed."""
     return streaming(leader(1, **members))
 
 
@@ -314,11 +314,11 @@ def test_answers_from_an_earlier_life_of_a_member_do_not_count() -> None:
     old = accepted(4, state)
     gone = step(state, wanted(RemoveLearners(frozenset({4})))).after
     gone = after(gone, all_stored(gone), accepted(2, gone))
-    assert office(gone).of(4) is None
+    assert leadership(gone).of(4) is None
     back = step(gone, wanted(AddLearners(frozenset({4})))).after
     late = after(back, old)
     assert late == back
-    fresh = office(back).of(4)
+    fresh = leadership(back).of(4)
     assert fresh is not None
     assert fresh.matched == 0
 
@@ -335,4 +335,4 @@ def test_nothing_is_sent_to_who_has_left() -> None:
     turn = cluster.write("x", first=2)
     assert sent(turn, AppendRequest, 4) == []
     assert all(timer.key != 4 for timer in cluster.nodes[1].timers)
-    assert office(cluster[1]).of(4) is None
+    assert leadership(cluster[1]).of(4) is None

@@ -17,7 +17,7 @@ from tests.engine.builders import (
     commands,
     id_of,
     leader,
-    office,
+    leadership,
     progress,
     propose,
     refused,
@@ -42,8 +42,8 @@ def test_what_a_peer_acknowledged_before_it_lost_its_log_counts_no_more(allowed:
     late = accepted(3, state)
     beaten = after(state, Fire(retry(3)))
     permitted = after(beaten, AllowRevert(9, 3)) if allowed == "beforehand" else beaten
-    round = office(permitted).round + 1
-    lost = replace(permitted, role=replace(office(permitted), round=round))
+    round = leadership(permitted).round + 1
+    lost = replace(permitted, role=replace(leadership(permitted), round=round))
     turn = step(lost, refused(3, lost, id_of(1)))
     if allowed == "afterwards":
         assert commands(turn, Alarm)

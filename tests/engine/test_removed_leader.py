@@ -31,8 +31,8 @@ from tests.engine.builders import (
     commands,
     id_of,
     leader,
+    leadership,
     log,
-    office,
     propose,
     sends,
     streaming,
@@ -130,13 +130,13 @@ def test_leadership_may_go_to_the_new_half_while_joint() -> None:
 def test_a_transfer_to_who_may_not_vote_any_more_is_off() -> None:
     state = streaming(leader(1), 3)
     pending = step(state, TransferLeader(1, to=2)).after
-    assert office(pending).transfer is not None
+    assert leadership(pending).transfer is not None
     demoted = Configuration(Membership.of({1, 3}, learners=[2]))
     joint = after(streaming(leader(1)), wanted(RemoveVoters(frozenset({2})), retain=True))
     going = after(joint, TransferLeader(1, to=2))
     left = after(going, all_stored(going), accepted(3, going))
     assert left.membership == demoted.membership
-    assert office(left).transfer is None
+    assert leadership(left).transfer is None
     assert commands(step(left, propose("x")), Accepted)
 
 

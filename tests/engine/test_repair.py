@@ -58,7 +58,7 @@ def test_a_short_log_is_met_at_its_end_in_one_jump() -> None:
 
 
 @pytest.mark.row("CR-04")
-def test_a_follower_hints_behind_everything_newer_than_the_place_it_lacks() -> None:
+def test_a_follower_hints_before_everything_newer_than_the_place_it_lacks() -> None:
     state = follower(2, [1, 1, 4, 4, 4, 4, 4], term=5)
     turn = step(state, append_request(1, 6, id_of(7, 3)))
     assert answers(turn) == [AppendRefused(vote=turn.after.vote, prev=id_of(7, 3), hint=id_of(2), round=1)]
@@ -115,7 +115,7 @@ def test_any_two_lawful_histories_are_joined(seed: int) -> None:
 
 
 @pytest.mark.row("CR-14")
-def test_a_conflict_right_behind_the_purged_part_is_found_and_mended() -> None:
+def test_a_conflict_right_after_the_purged_part_is_found_and_mended() -> None:
     purged = Disk(vote=Vote(2), log=log([1, 1, 1, (2, 9), (2, 9)]).purge(id_of(3)), snapshot=SnapshotMeta(id_of(3), US))
     cluster = Cluster(1, 2, 3, logs={1: [1, 1, 1, 3, 3]})
     cluster.nodes[2].disk = purged

@@ -154,14 +154,14 @@ def test_a_fenced_write_is_taken_by_the_leadership_it_names_only() -> None:
     state = streaming(leader(1, [1], term=2))
     write = propose("x")
     for named, taken in (((2, 1), True), ((1, 1), False), ((2, 3), False)):
-        fenced = Propose(requests=write.requests, payloads=write.payloads, leader=named)
-        turn = step(state, fenced)
+        under_leader = Propose(requests=write.requests, payloads=write.payloads, leader=named)
+        turn = step(state, under_leader)
         assert bool(commands(turn, Accepted)) is taken
         assert taken or turn.commands == (Refuse((1,), NotLeading(1, Reason.FENCED)),)
 
 
 @pytest.mark.row("LR-16")
-def test_a_blank_write_is_a_barrier_that_no_machine_notices() -> None:
+def test_a_noop_is_a_barrier_that_no_machine_notices() -> None:
     cluster = Cluster(1, 2, 3)
     cluster.elect(1)
     cluster.write("a")
@@ -182,7 +182,7 @@ def test_a_learner_gets_everything_and_counts_for_nothing() -> None:
 
 
 @pytest.mark.row("LR-19")
-def test_after_a_partial_success_sending_goes_on_behind_it() -> None:
+def test_after_a_partial_success_sending_goes_on_after_it() -> None:
     state = after(streaming(leader(1)), propose("a", "b", "c", "d"))
     turn = step(state, accepted(2, state, 3))
     (request,) = sent(turn, AppendRequest, 2)
@@ -249,7 +249,7 @@ def test_even_an_empty_message_is_answered_when_its_place_is_missing(word: Recei
 
 
 @pytest.mark.row("LR-22")
-def test_behind_a_message_that_does_not_fit_nothing_is_taken() -> None:
+def test_after_a_message_that_does_not_fit_nothing_is_taken() -> None:
     turns = run(
         follower(2, [1]),
         append_request(1, 1, id_of(1), entries([1], 2)),
@@ -275,7 +275,7 @@ def test_a_message_of_an_old_leadership_changes_nothing() -> None:
 
 
 @pytest.mark.row("CR-02")
-def test_a_conflicting_entry_goes_with_everything_behind_it() -> None:
+def test_a_conflicting_entry_goes_with_everything_after_it() -> None:
     state = follower(2, [1, 1, 2, 2, 2], term=3)
     turn = step(state, append_request(1, 3, id_of(2), entries([3], 3)))
     assert terms(turn.after) == [1, 1, 3]
@@ -323,7 +323,7 @@ def test_answers_to_an_earlier_leadership_of_mine_count_for_nothing(old: Vote) -
 
 
 @pytest.mark.row("FC-18")
-def test_next_lies_behind_matched_and_at_most_one_beyond_the_log() -> None:
+def test_next_comes_after_matched_and_at_most_one_beyond_the_log() -> None:
     cluster = Cluster(1, 2, 3, logs={1: [1, 1, 2], 2: [1], 3: [1, (1, 3), (1, 3), (1, 3)]})
     cluster.elect(1)
     cluster.write("a", "b")

@@ -29,8 +29,8 @@ from tests.engine.builders import (
     heard,
     id_of,
     leader,
+    leadership,
     log,
-    office,
     propose,
     sends,
     sent,
@@ -176,17 +176,17 @@ def test_a_log_without_its_beginning_and_without_a_snapshot_is_refused() -> None
 
 @pytest.mark.row("CK-09")
 @pytest.mark.parametrize(
-    ("vote", "loyal"),
+    ("vote", "leased"),
     [(Vote(), False), (Vote(3), False), (Vote(3, 1), False), (led_by(1), True), (Vote(3, 2), True), (led_by(2), False)],
 )
-def test_who_may_have_prolonged_a_lease_waits_one_out(vote: Vote, *, loyal: bool) -> None:
+def test_who_may_have_prolonged_a_lease_waits_one_out(vote: Vote, *, leased: bool) -> None:
     back = step(start(2, disk(vote=vote), LEASED), Boot())
-    assert getattr(back.after.role, "has_heard_leader", None) is loyal
-    assert (SetTimer(VOTE_LEASE) in back.commands) is loyal
-    assert votes(back.after, vote_request(3, 9, id_of(9))) == [not loyal]
+    assert getattr(back.after.role, "has_heard_leader", None) is leased
+    assert (SetTimer(VOTE_LEASE) in back.commands) is leased
+    assert votes(back.after, vote_request(3, 9, id_of(9))) == [not leased]
 
 
-def test_a_voter_that_is_alone_now_is_loyal_all_the_same() -> None:
+def test_a_voter_that_is_alone_now_has_a_vote_lease_all_the_same() -> None:
     shrunk = replace(disk([1], vote=led_by(3), voters=[2]), vote=led_by(3))
     back = step(start(2, shrunk, LEASED), Boot())
     assert isinstance(back.after.role, Candidate)
@@ -211,7 +211,7 @@ def test_a_leader_resumes_its_term_only_where_that_was_asked_for() -> None:
 
 @pytest.mark.row("CP-14", "CP-15")
 @pytest.mark.parametrize("given", [[1, 1], [(1, 2), (1, 2)]])
-def test_a_resumed_leader_reads_behind_a_new_entry_of_its_own(given: list[int]) -> None:
+def test_a_resumed_leader_reads_after_a_new_entry_of_its_own(given: list[int]) -> None:
     resumed = step(start(1, disk(given, vote=led_by(1, 2)), RESTORING), Boot()).after
     assert terms(resumed) == [1, 1, 2]
     asked = after(resumed, all_stored(resumed), Read((7,)))
@@ -226,7 +226,7 @@ def test_answers_to_the_earlier_life_of_a_resumed_leader_prove_nothing() -> None
     old = (heard(2, before), accepted(3, before))
     back = step(start(1, before.disk, RESTORING), Boot()).after
     assert after(back, *old) == back
-    assert office(back).round != office(before).round
+    assert leadership(back).round != leadership(before).round
     assert not has_valid_lease(after(back, heard(2, back), heard(3, back))), "a TimeoutNow may be out"
 
 

@@ -27,8 +27,8 @@ from tests.engine.builders import (
     disk,
     entry,
     id_of,
+    leadership,
     log,
-    office,
     sends,
     storage,
 )
@@ -166,14 +166,14 @@ def test_a_leader_resumes_its_term_only_if_it_is_told_to() -> None:
     stored = disk([1, 2], vote=Vote(2, 1, committed=True))
     turn = step(start(1, stored, resuming), Boot())
     assert isinstance(turn.after.role, Leader)
-    assert office(turn.after).noop == 3, "a blank entry of this life, behind which reads are safe"
+    assert leadership(turn.after).noop == 3, "a no-op of this leadership, after which reads are safe"
     assert [one.commit for send in sends(turn) for one in [send.message] if isinstance(one, AppendRequest)] == [0, 0]
     for vote in (Vote(2, 1), Vote(2, 3, committed=True)):
         assert isinstance(after(start(1, disk([1, 2], vote=vote), resuming), Boot()).role, Follower)
 
 
 @pytest.mark.row("CP-15")
-def test_a_leader_that_resumes_without_its_blank_entry_writes_it() -> None:
+def test_a_leader_that_resumes_without_its_noop_writes_it() -> None:
     turn = step(start(1, disk([1, 1], vote=Vote(2, 1, committed=True)), Config(leader_restore=True)), Boot())
     assert turn.after.log.last == id_of(3, 2)
     assert [message for send in sends(turn) if (message := send.message).entries] == [], "only what is on disk is sent"  # type: ignore[union-attr]
@@ -186,7 +186,7 @@ def test_a_former_leader_that_is_no_member_starts_as_a_learner(*, resume: bool) 
     assert after(start(9, stored, Config(leader_restore=resume)), Boot()).role == Learner()
 
 
-def test_a_restarted_follower_is_loyal_to_the_leader_it_knew() -> None:
+def test_a_restarted_follower_keeps_a_vote_lease_for_the_leader_it_knew() -> None:
     turn = step(start(2, disk([1], vote=Vote(1, 1, committed=True)), Config()), Boot())
     assert turn.after.role == Follower(leader=1, has_heard_leader=True)
     assert SetTimer(VOTE_LEASE) in turn.commands

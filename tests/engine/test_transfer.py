@@ -33,7 +33,7 @@ from tests.engine.builders import (
     follower,
     id_of,
     leader,
-    office,
+    leadership,
     propose,
     sent,
     streaming,
@@ -61,11 +61,11 @@ def timeout_now(src: int, term: int) -> Receive:
 
 
 @pytest.mark.row("PV-16", "LT-01", "CQ-04")
-def test_who_is_handed_leadership_says_so_and_loyal_voters_let_it_pass() -> None:
-    heir = follower(2, [1], leader=1, term=1, loyal=True, config=LEASED)
+def test_who_is_handed_leadership_says_so_and_voters_with_vote_leases_let_it_pass() -> None:
+    heir = follower(2, [1], leader=1, term=1, has_heard_leader=True, config=LEASED)
     asked = sent(step(heir, timeout_now(1, 1)), VoteRequest)
     assert [request.transfer for request in asked] == [True, True]
-    voter = follower(3, [1], leader=1, term=1, loyal=True, config=LEASED)
+    voter = follower(3, [1], leader=1, term=1, has_heard_leader=True, config=LEASED)
     assert after(voter, Receive(2, asked[0])).vote == Vote(2, 2)
     assert after(voter, Receive(2, replace(asked[0], transfer=False))) == voter
 
@@ -200,7 +200,7 @@ def test_a_leader_that_sees_a_later_term_forgets_the_transfer() -> None:
     deposed = step(state, vote_request(3, 9, id_of(9, 8)))
     assert deposed.after.role == Follower()
     assert CancelTimer(TRANSFER) in deposed.commands
-    assert office(streaming(leader(1, [1], term=10))).transfer is None
+    assert leadership(streaming(leader(1, [1], term=10))).transfer is None
 
 
 @pytest.mark.row("LT-16")
@@ -244,7 +244,7 @@ def test_a_leader_whose_own_disk_is_slow_hands_over_what_the_others_hold() -> No
 
 def pending(state: RaftState) -> bool:
     """Whether a transfer is under way."""
-    return office(state).transfer is not None
+    return leadership(state).transfer is not None
 
 
 def test_a_timer_of_a_transfer_that_is_over_ends_nothing() -> None:

@@ -32,7 +32,7 @@ class Witness:
 
     def grows_only(self, turn: Step) -> None:
         before, after = turn.before, turn.after
-        assert after.committed >= before.committed, "a commit index never falls"
+        assert after.committed >= before.committed, "a commit index never goes down"
         assert before.applied <= after.applied <= after.committed <= after.log.last.index
         assert self.rules.supersedes(after.vote, before.vote), "a vote is never taken back"
 
@@ -46,8 +46,8 @@ class Witness:
 
     def one_leader(self, turn: Step) -> None:
         vote = turn.after.vote
-        office: object = (vote.term, vote.node) if self.rules == ADVANCED else vote.term
-        assert self.leaders.setdefault(office, turn.after.id) == turn.after.id, f"two leaders in {vote}"
+        leadership: object = (vote.term, vote.node) if self.rules == ADVANCED else vote.term
+        assert self.leaders.setdefault(leadership, turn.after.id) == turn.after.id, f"two leaders in {vote}"
 
     def leader_is_complete(self, turn: Step) -> None:
         """Whatever was known to be committed under earlier leaders is in a leader's log (§5.4)."""

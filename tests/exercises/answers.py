@@ -22,11 +22,17 @@ from tests.exercises.solutions import SOLUTIONS
 PREDICTED = {
     "first-term": "in term 1",
     "equal-timeouts": "not within a second",
-    "half-and-half": "nobody leads",
+    "half-and-half": "no server",
     "the-old-leader-returns": "it follows",
-    "a-write-without-a-majority": "not committed",
+    "a-write-without-a-majority": "it is appended and not committed",
     "a-slow-follower": "yes",
-    "commit-index-at-restart": "nothing",
+    "whose-entries-survive": "the one",
+    "cut-off-while-joint": "it is undone",
+    "a-read-at-the-old-leader": "the old value",
+    "sent-twice": "2",
+    "two-lists": "one leader",
+    "a-race-in-order": "one",
+    "commit-index-at-restart": "0: nothing is known",
 }
 SOLVED = {
     "a-silent-night": {"crashed": "4", "successor": "5", "term": "2", "missing": "no"},

@@ -53,7 +53,7 @@ def test_for_real_a_late_append_may_cut_off_what_came_after_it() -> None:
     hand.answer("append")
     hand.wait()
     hand.answer("replace")
-    assert "another entry is committed there" in hand.state.halted
+    assert "another entry is committed at that index" in hand.state.halted
 
 
 def test_what_no_server_can_do_is_not_done() -> None:

@@ -56,6 +56,18 @@ def test_buttons_answer_and_hint() -> None:
     assert shown.value == quiz.hints[0]
 
 
+def test_a_second_prediction_is_refused_beside_the_buttons() -> None:
+    guess, told = exercises.predict("Which?", ["a", "b"], scored_by=lambda _: "a", seeds=1), list[Marked]()
+    box = widgets.panel(guess, told.append)
+    radio, (answer, _), shown = box.children[0], box.children[1].children, box.children[2]
+    for value in ("b", "a"):
+        radio.value = value
+        answer.click()
+    assert [one.answer for one in told] == ["b"]
+    assert "a prediction stays" in shown.value
+    assert not answer.disabled
+
+
 def test_a_notebook_keeps_buttons_text_and_answers() -> None:
     notebook = nbformat.v4.new_notebook()
     notebook.cells = [
@@ -66,7 +78,9 @@ def test_a_notebook_keeps_buttons_text_and_answers() -> None:
     NotebookClient(notebook, timeout=120).execute()
     shown, answered, blank = (cell.outputs for cell in notebook.cells)
     assert [widgets.VIEW in one.data for one in shown] == [False, True, False]
-    assert "two instead of one" in shown[0].data["text/plain"]
-    assert shown[2].data["text/plain"] == "not answered yet"
+    assert shown[0].data["text/plain"].startswith("How many crashed servers")
+    assert all("two instead of one" in shown[1].data[kind] for kind in ("text/plain", "text/html"))
+    assert not any("two instead of one" in shown[place].data["text/html"] for place in (0, 2)), "shown twice"
+    assert shown[2].data["text/plain"] == "not answered yet (0 of 1 point)"
     assert answered[0].data[ANSWER] == {"exercise": "quiz/half-of-four", "answer": "b"}
     assert ANSWER not in blank[0].data

@@ -134,7 +134,7 @@ def test_grade_writes_a_table_and_a_page_for_each_learner(tmp_path: Path, capsys
     assert scored == {"quiz/half-of-four": "1", "quiz/two-leaders-at-once": "0"}
     assert {row["learner"] for row in rows} == {"ann", "'=bob"}
     page = (tmp_path / "pages" / "ann.html").read_text(encoding="utf-8")
-    assert "2 of 102 exercises handed in" in page
+    assert f"2 of {len(exercises.catalogue())} exercises handed in" in page
     assert "Misconception" in page
 
 
@@ -152,6 +152,17 @@ def test_grade_names_what_it_could_not_read_and_marks_the_rest(
 def test_grade_of_an_empty_folder_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["grade", str(tmp_path)]) != 0
     assert "has no notebooks" in capsys.readouterr().err
+
+
+def test_grade_replaces_marks_only_when_it_is_told_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    notebook(tmp_path / "in" / "ann.ipynb", handed("quiz/half-of-four", "b"))
+    marks = tmp_path / "marks.csv"
+    marks.write_text("two extra points for ann")
+    assert cli.main(["grade", str(tmp_path / "in"), "--csv", str(marks)]) != 0
+    assert "--again" in capsys.readouterr().err
+    assert marks.read_text() == "two extra points for ann"
+    assert cli.main(["grade", str(tmp_path / "in"), "--csv", str(marks), "--again"]) == 0
+    assert marks.read_text().startswith("learner,")
 
 
 def test_grade_can_run_the_notebooks_first(tmp_path: Path) -> None:

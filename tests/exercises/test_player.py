@@ -104,7 +104,7 @@ async def test_the_others_go_on_while_a_player_thinks() -> None:
         assert room.nodes[2].metrics.term == 1
 
 
-async def test_an_answer_lets_the_letter_through_and_is_marked() -> None:
+async def test_an_answer_lets_the_message_through_and_is_marked() -> None:
     async with classroom(Player()) as room:
         await challenged(room)
         await room.asked("vote")

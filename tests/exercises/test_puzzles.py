@@ -47,6 +47,14 @@ def test_a_forbidden_action_is_named() -> None:
     assert "crash may not be used" in str(puzzle.check())
 
 
+@pytest.mark.parametrize("name", ["elect-n3-by-force", "depose-with-one-cut"])
+def test_a_call_of_an_operator_is_forbidden_by_the_name_of_its_method(name: str) -> None:
+    puzzle = exercises.puzzle(name)
+    puzzle.simulation.transfer(3)
+    puzzle.simulation.run(0.5)
+    assert "transfer may not be used" in str(puzzle.check())
+
+
 def test_more_actions_than_par_have_fewer_points_and_reset_begins_again() -> None:
     puzzle = exercises.puzzle("two-leaders")
     leader = puzzle.simulation.leader

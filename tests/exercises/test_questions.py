@@ -51,7 +51,7 @@ def test_a_vote_may_be_refused_for_more_than_one_reason() -> None:
     assert found.right == {"log", "vote"}
 
 
-def test_whoever_heard_a_leader_lately_is_asked_to_stay_loyal() -> None:
+def test_whoever_heard_a_leader_lately_is_asked_to_keep_its_vote_lease() -> None:
     state = scenes.led().nodes[2].state
     found = question(step(state, Receive(3, VoteRequest(vote=Vote(2, 3), last=state.log.last))))
     assert found is not None

@@ -15,11 +15,11 @@ from pyraft_lab.network import broker
 from pyraft_lab.network.gate import Held
 from pyraft_lab.runtime.process import NodeOptions, serve
 
-PATIENCE = 10.0
+LIMIT = 10.0
 
 
-def ask(desk: LiveSession, **message: Any) -> list[Any]:
-    return list(desk.answer({"branch": "main", "event": 0, "time": 0.0, **message}))
+def ask(session: LiveSession, **message: Any) -> list[Any]:
+    return list(session.answer({"branch": "main", "event": 0, "time": 0.0, **message}))
 
 
 def listening(lab: Lab) -> list[dict[str, Any]]:
@@ -31,10 +31,10 @@ def listening(lab: Lab) -> list[dict[str, Any]]:
 
 async def test_the_tape_grows_with_the_cluster() -> None:
     async with LocalCluster(3) as cluster:
-        desk = ClusterSession(cluster)
-        known = desk.header().timelines[0].count
+        session = ClusterSession(cluster)
+        known = session.header().timelines[0].count
         await cluster.client.write({"op": "put", "key": "x", "value": 1})
-        *chunks, news = desk.grow()
+        *chunks, news = session.grow()
     assert isinstance(news, TimelineNews)
     assert isinstance(chunks[-1], ChunkNews)
     timeline = news.timeline
@@ -47,61 +47,61 @@ async def test_the_tape_grows_with_the_cluster() -> None:
 async def test_an_order_is_carried_out_now() -> None:
     async with LocalCluster(3) as cluster:
         leader = await cluster.wait_leader()
-        desk = ClusterSession(cluster)
+        session = ClusterSession(cluster)
         crash = {"type": "crash", "node": leader}
-        *_, went = await in_thread(lambda: ask(desk, do="act", order=crash))
+        *_, went = await in_thread(lambda: ask(session, do="act", order=crash))
         assert leader not in cluster.nodes
         assert isinstance(went, Go)
-        assert not desk.recording("main").view(went.event).servers[leader].up
-        await in_thread(lambda: ask(desk, do="act", order={"type": "restart", "node": leader}))
+        assert not session.recording("main").view(went.event).servers[leader].up
+        await in_thread(lambda: ask(session, do="act", order={"type": "restart", "node": leader}))
         assert leader in cluster.nodes
 
 
 async def test_what_a_live_cluster_cannot_do_is_refused_in_words() -> None:
     async with LocalCluster(3) as cluster:
-        desk = ClusterSession(cluster)
+        session = ClusterSession(cluster)
         with pytest.raises(PyraftError, match="cannot do this to a live cluster"):
-            ask(desk, do="act", order={"type": "drift", "node": 1, "rate": 2.0})
+            ask(session, do="act", order={"type": "drift", "node": 1, "rate": 2.0})
 
 
 async def test_messages_between_live_servers_are_held_and_let_pass_one_by_one() -> None:
     async with LocalCluster(3) as cluster:
         await cluster.wait_leader()
-        desk = ClusterSession(cluster)
-        ask(desk, do="act", order={"type": "hold"})
-        await in_thread(lambda: cluster.gate.wait(timeout=PATIENCE))
-        ask(desk, do="act", order={"type": "freeze"})
-        waiting = desk.gate()
+        session = ClusterSession(cluster)
+        ask(session, do="act", order={"type": "hold"})
+        await in_thread(lambda: cluster.gate.wait(timeout=LIMIT))
+        ask(session, do="act", order={"type": "freeze"})
+        waiting = session.gate()
         assert waiting.closed
         assert waiting.frozen
         first, *others = waiting.held
-        ask(desk, do="act", order={"type": "release", "message": first})
-        assert first not in desk.held()
-        assert set(others) <= set(desk.held())
-        ask(desk, do="act", order={"type": "open"})
-        assert desk.gate().held == ()
+        ask(session, do="act", order={"type": "release", "message": first})
+        assert first not in session.held()
+        assert set(others) <= set(session.held())
+        ask(session, do="act", order={"type": "open"})
+        assert session.gate().held == ()
 
 
 async def test_a_call_that_waits_for_the_gate_holds_nobody_up() -> None:
     async with LocalCluster(3) as cluster:
         await cluster.wait_leader()
-        desk = ClusterSession(cluster)
+        session = ClusterSession(cluster)
         for order in ({"type": "freeze"}, {"type": "hold"}, {"type": "write", "key": "x", "value": 1}):
-            ask(desk, do="act", order=order)
-        await in_thread(lambda: cluster.gate.wait(lambda held: held.kind == "AppendRequest", timeout=PATIENCE))
-        ask(desk, do="act", order={"type": "open"})
-        ask(desk, do="act", order={"type": "thaw"})
+            ask(session, do="act", order=order)
+        await in_thread(lambda: cluster.gate.wait(lambda held: held.kind == "AppendRequest", timeout=LIMIT))
+        ask(session, do="act", order={"type": "open"})
+        ask(session, do="act", order={"type": "thaw"})
         assert await cluster.client.read("x") == 1
 
 
 async def test_what_went_wrong_later_is_told_later() -> None:
     async with LocalCluster(1) as cluster:
         await cluster.wait_leader()
-        desk = ClusterSession(cluster)
-        desk.start(lambda: cluster.kill(7))
+        session = ClusterSession(cluster)
+        session.start(lambda: cluster.kill(7))
         told: list[str] = []
         while not told:
-            told = [one.text for one in await in_thread(lambda: list(desk.grow())) if isinstance(one, Failure)]
+            told = [one.text for one in await in_thread(lambda: list(session.grow())) if isinstance(one, Failure)]
         assert told == ["there is no node 7; known are 1"]
 
 
@@ -112,20 +112,20 @@ async def test_a_cluster_that_is_followed_over_mqtt_is_watched_and_held() -> Non
         nodes = [asyncio.create_task(serve(seat(node, running.url), stop)) for node in (1, 2, 3)]
         trace = await in_thread(lambda: Trace.follow(running.url, "demo"))
         with trace:
-            desk = FollowedSession(trace)
-            assert desk.picture()
-            while not any(mark.kind == "election" for mark in desk.tape("main").marks):
-                await in_thread(lambda: list(desk.grow()))
-            await in_thread(lambda: ask(desk, do="act", order={"type": "hold"}))
-            while not desk.held():
-                await in_thread(lambda: list(desk.grow()))
-            await in_thread(lambda: ask(desk, do="act", order={"type": "open"}))
+            session = FollowedSession(trace)
+            assert session.picture()
+            while not any(mark.kind == "election" for mark in session.tape("main").marks):
+                await in_thread(lambda: list(session.grow()))
+            await in_thread(lambda: ask(session, do="act", order={"type": "hold"}))
+            while not session.held():
+                await in_thread(lambda: list(session.grow()))
+            await in_thread(lambda: ask(session, do="act", order={"type": "open"}))
             with pytest.raises(PyraftError, match="ask its owner"):
-                ask(desk, do="act", order={"type": "crash", "node": 1})
+                ask(session, do="act", order={"type": "crash", "node": 1})
         stop.set()
         await asyncio.wait(nodes)
-    assert all(one.id < 2**31 for one in desk.recording("main").trace.records)
-    assert desk.header().title == "cluster demo, followed over MQTT"
+    assert all(one.id < 2**31 for one in session.recording("main").trace.records)
+    assert session.header().title == "cluster demo, followed over MQTT"
 
 
 def seat(node: int, url: str) -> NodeOptions:
@@ -138,7 +138,7 @@ async def test_a_lab_follows_while_a_cell_holds_the_loop_up() -> None:
     async with LocalCluster(3) as cluster:
         lab = Lab(cluster)
         lab.send = lambda told: grown.set() if told["type"] == "timeline" else None
-        assert grown.wait(PATIENCE)
+        assert grown.wait(LIMIT)
         lab.close()
 
 
@@ -149,7 +149,7 @@ async def test_when_the_cluster_ends_its_labs_say_so_and_leave_no_thread_behind(
         heard = listening(lab)
     left = {thread for thread in set(threading.enumerate()) - others if thread.name == "live lab"}
     for thread in left:
-        thread.join(PATIENCE)
+        thread.join(LIMIT)
     assert [thread.is_alive() for thread in left] == [False]
     assert heard[-1]["header"]["can"] == ()
     assert "has ended" in heard[-1]["header"]["over"]
@@ -167,11 +167,11 @@ async def test_however_often_a_lab_is_made_one_thread_follows_the_cluster() -> N
         answered = threading.Event()
         labs[0].send = lambda told: answered.set() if told["type"] == "header" else None
         labs[0]._on_message(labs[0], {"do": "hello"}, None)  # noqa: SLF001 (as the page does)
-        assert await asyncio.to_thread(answered.wait, PATIENCE)
+        assert await asyncio.to_thread(answered.wait, LIMIT)
         (thread,) = (thread for thread in threading.enumerate() if thread.name == "live lab")
         for lab in labs:
             lab.close()
-        await asyncio.to_thread(thread.join, PATIENCE)
+        await asyncio.to_thread(thread.join, LIMIT)
         assert not thread.is_alive(), "the last one ends it"
         again = Lab(cluster)
         assert [thread.name for thread in threading.enumerate()].count("live lab") == 1
@@ -182,8 +182,8 @@ def test_a_trace_with_gaps_is_shown_from_its_first_record_on() -> None:
     sim = Simulation(seed=7)
     sim.run(1.0)
     records = [replace(record, id=1000 + 3 * record.id) for record in sim.trace.records[20:90]]
-    desk = TraceSession(Trace(records))
-    assert [event.id for event in desk.recording("main").chunk(0).events] == list(range(64))
+    session = TraceSession(Trace(records))
+    assert [event.id for event in session.recording("main").chunk(0).events] == list(range(64))
 
 
 def test_any_mistake_is_shown_in_the_widget() -> None:
@@ -196,9 +196,9 @@ def test_any_mistake_is_shown_in_the_widget() -> None:
 def test_a_broken_promise_is_a_mark_on_the_tape() -> None:
     sim = Simulation(seed=7)
     sim.always("nobody leads", lambda s: s.leader is None)
-    desk = SimulationSession(sim)
-    list(desk.answer({"do": "ahead", "branch": "main", "events": 200}))
-    kinds = {mark.kind for mark in desk.timeline("main").marks}
+    session = SimulationSession(sim)
+    list(session.answer({"do": "ahead", "branch": "main", "events": 200}))
+    kinds = {mark.kind for mark in session.timeline("main").marks}
     assert {"election", "violation"} <= kinds
 
 
@@ -210,14 +210,14 @@ async def in_thread(act: Any) -> Any:
 async def test_only_held_messages_that_the_tape_knows_are_announced() -> None:
     async with LocalCluster(3) as cluster:
         await cluster.wait_leader()
-        desk = ClusterSession(cluster)
+        session = ClusterSession(cluster)
         for _ in range(20):
-            list(desk.grow())
+            list(session.grow())
             cluster.gate.close()
-            await in_thread(lambda: cluster.gate.wait(timeout=PATIENCE))
-            for told in desk.grow():
+            await in_thread(lambda: cluster.gate.wait(timeout=LIMIT))
+            for told in session.grow():
                 if isinstance(told, GateNews):
-                    film = desk.recording("main")
+                    film = session.recording("main")
                     assert set(told.held) <= set(film.view(len(film) - 1).flying)
             cluster.gate.open()
             await asyncio.sleep(0)
@@ -235,6 +235,6 @@ async def test_what_a_step_sends_is_recorded_before_it_leaves() -> None:
             return held.kind == "HeartbeatRequest"
 
         cluster.gate.close(picks)
-        await in_thread(lambda: cluster.gate.wait(timeout=PATIENCE))
+        await in_thread(lambda: cluster.gate.wait(timeout=LIMIT))
         cluster.gate.open()
     assert unknown == []

@@ -36,24 +36,24 @@ def watched() -> tuple[Simulation, Watching]:
     sim.run_until(lambda s: s.leader)
     sim.run(2.0)
     gate: Gate = RemoteGate(lambda *_: None)
-    desk = Watching(Trace(sim.trace.records), gate)
-    desk.max_events, desk.goes = len(desk.recording("main")), 2 * CHUNK
-    return sim, desk
+    session = Watching(Trace(sim.trace.records), gate)
+    session.max_events, session.goes = len(session.recording("main")), 2 * CHUNK
+    return sim, session
 
 
-def grow(sim: Simulation, desk: Watching) -> list[Any]:
+def grow(sim: Simulation, session: Watching) -> list[Any]:
     """One second more."""
     before = len(sim.trace)
     sim.run(1.0)
     for record in sim.trace.records[before:]:
-        desk._source(record)  # noqa: SLF001 (as a cluster does)
-    return list(desk.grow())
+        session._source(record)  # noqa: SLF001 (as a cluster does)
+    return list(session.grow())
 
 
 def test_the_oldest_events_go_and_the_newest_stay(watched: tuple[Simulation, Watching]) -> None:
-    sim, desk = watched
+    sim, session = watched
     times = [round(record.time, 6) for record in sim.trace.records]
-    strip = [told.timeline for told in grow(sim, desk) if isinstance(told, TimelineNews)][-1]
+    strip = [told.timeline for told in grow(sim, session) if isinstance(told, TimelineNews)][-1]
     assert strip.gone == 2 * CHUNK
     assert strip.start == 0
     assert list(strip.times) == [round(record.time, 6) for record in sim.trace.records][2 * CHUNK :]
@@ -62,19 +62,19 @@ def test_the_oldest_events_go_and_the_newest_stay(watched: tuple[Simulation, Wat
 
 
 def test_who_leads_and_who_elected_it_stay_known(watched: tuple[Simulation, Watching]) -> None:
-    sim, desk = watched
-    grow(sim, desk)
-    assert desk.tape("main").bands == [Band(0, desk.recording("main").trace.records[0].time, 1, sim.leader or 0)]
-    assert f"1.{sim.leader}" in desk.tape("main").terms
-    assert desk.recording("main").view(0).servers.keys() == sim.nodes.keys()
+    sim, session = watched
+    grow(sim, session)
+    assert session.tape("main").bands == [Band(0, session.recording("main").trace.records[0].time, 1, sim.leader or 0)]
+    assert f"1.{sim.leader}" in session.tape("main").terms
+    assert session.recording("main").view(0).servers.keys() == sim.nodes.keys()
 
 
 def test_nothing_is_told_twice_and_nothing_left_out(watched: tuple[Simulation, Watching]) -> None:
-    sim, desk = watched
-    grow(sim, desk)
+    sim, session = watched
+    grow(sim, session)
     for _ in range(3):
-        grow(sim, desk)
+        grow(sim, session)
     whole = sim.trace.records
-    kept = desk.recording("main").trace.records
+    kept = session.recording("main").trace.records
     assert [record.time for record in kept] == [record.time for record in whole[-len(kept) :]]
-    assert desk.timeline("main").gone == len(whole) - len(kept)
+    assert session.timeline("main").gone == len(whole) - len(kept)

@@ -43,10 +43,11 @@ Lab(sim)""",
     "cluster = LocalCluster(3)\nawait cluster.__aenter__()\nleader = await cluster.wait_leader()\nLab(cluster)",
     "live_figure(cluster, viz.roles)",
 ]
-SOON = 60_000
+SOON = 240_000
 """Milliseconds for anything to appear."""
 
 pytestmark = [
+    pytest.mark.timeout(900),  # a busy machine is slow, and no failure
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
@@ -186,9 +187,9 @@ def open_notebook(page: Any, address: str) -> None:
             break
         except sync_api.Error:
             page.wait_for_timeout(300)
-    page.wait_for_selector(".jp-Notebook", timeout=60_000)
+    page.wait_for_selector(".jp-Notebook", timeout=SOON)
     ready = "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
-    page.wait_for_function(ready, timeout=30_000)
+    page.wait_for_function(ready, timeout=SOON)
     page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
 
 

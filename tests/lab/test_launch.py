@@ -21,13 +21,14 @@ from pyraft_lab.lab import launch
 ROOT = Path(__file__).parents[2]
 TOKEN = "a-token-for-this-test"  # the server listens on the loopback only, and only while the test runs
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-LONG = 60_000  # milliseconds for anything in a browser
+LONG = 240_000  # milliseconds for anything in a browser
 SAVED = "() => !document.querySelector('.lm-DockPanel-tabBar .jp-mod-current.jp-mod-dirty')"
 END_KERNELS = """async () => {
     const xsrf = /_xsrf=([^;]+)/.exec(document.cookie)?.[1] ?? "";
     for (const session of await (await fetch("/api/sessions")).json())
         await fetch(`/api/sessions/${session.id}`, { method: "DELETE", headers: { "X-XSRFToken": xsrf } });
 }"""
+pytestmark = pytest.mark.timeout(900)
 ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+/\S*")
 
 
@@ -112,8 +113,8 @@ def test_a_browser_shows_the_chapter_as_a_notebook_and_asks_no_other_machine(add
         page = browser.new_page()
         page.on("request", note)
         page.goto(f"{address.partition('?')[0]}?token={TOKEN}")
-        page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
-        page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=60_000)
+        page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=LONG)
+        page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=LONG)
         browser.close()
     here = address.partition("/lab")[0]
     assert [url for url in asked if not url.startswith((here, "data:", "blob:"))] == []

@@ -11,7 +11,7 @@ from pyraft_lab.lab.live import Follower, newest, redraw
 from pyraft_lab.viz.source import run_of as drawn_run_of
 from pyraft_lab.viz.source import spans
 
-PATIENCE = 60.0
+LIMIT = 60.0
 
 
 class Stage:
@@ -77,7 +77,7 @@ def test_a_server_that_went_down_before_the_window_is_down_in_it() -> None:
 
 def test_a_figure_of_what_is_over_shows_its_end_and_lives_no_more() -> None:
     figure = live_figure(Stage(run_of(0.6), is_running=False), viz.roles)
-    figure.join(PATIENCE)
+    figure.join(LIMIT)
     assert not figure.is_live
     assert len(figure.data) > 0
     assert repr(figure) == "<live figure: roles>"
@@ -101,7 +101,7 @@ def test_frames_that_come_while_one_is_drawn_are_dropped_and_the_last_is_not() -
         drawn.append(len(trace))
         if len(drawn) == 2:
             begun.set()
-            assert go_on.wait(PATIENCE)
+            assert go_on.wait(LIMIT)
         if len(drawn) == 3:
             done.set()
         return viz.roles(trace)
@@ -109,25 +109,25 @@ def test_frames_that_come_while_one_is_drawn_are_dropped_and_the_last_is_not() -
     figure = live_figure(stage, slow, seconds=None)
     first = len(stage.trace)
     stage.trace(later[0])
-    assert begun.wait(PATIENCE)
+    assert begun.wait(LIMIT)
     for record in later[1:]:
         stage.trace(record)
     go_on.set()
-    assert done.wait(PATIENCE)
+    assert done.wait(LIMIT)
     figure.close()
-    figure.join(PATIENCE)
+    figure.join(LIMIT)
     assert drawn == [first, first + 1, first + 5]
     assert figure.updates == 3
 
 
-def test_a_page_that_is_loaded_anew_begins_with_what_is_shown_now() -> None:
+def test_a_page_that_is_loaded_again_begins_with_what_is_shown_now() -> None:
     stage = Stage(Trace(run_of(0.1).records))
     figure = live_figure(stage, viz.roles, seconds=None)
     before = len(figure.get_state()["_widget_data"])
     for record in run_of(0.6).records[len(stage.trace) :]:
         stage.trace(record)
     stage.is_running = False
-    figure.join(PATIENCE)
+    figure.join(LIMIT)
     state = figure.get_state()
     assert len(state["_widget_data"]) == len(figure.data) > before
     assert state["_widget_layout"]["title"]["subtitle"] == figure.layout.title.subtitle.to_plotly_json()
@@ -135,19 +135,19 @@ def test_a_page_that_is_loaded_anew_begins_with_what_is_shown_now() -> None:
 
 def test_what_cannot_be_drawn_yet_is_said_in_the_figure() -> None:
     figure = live_figure(Stage(run_of(0.3), is_running=False), viz.counterexample)
-    figure.join(PATIENCE)
+    figure.join(LIMIT)
     assert "give the time of the violation" in figure.layout.title.text
 
 
 def test_a_mistake_in_drawing_is_said_in_the_figure() -> None:
     figure = live_figure(Stage(run_of(0.3), is_running=False), lambda trace: trace.figures)
-    figure.join(PATIENCE)
+    figure.join(LIMIT)
     assert "drawing failed: AttributeError" in figure.layout.title.text
 
 
 def test_without_a_kernel_a_live_figure_is_an_image_with_words() -> None:
     figure = live_figure(Stage(run_of(0.6), is_running=False), viz.roles)
-    figure.join(PATIENCE)
+    figure.join(LIMIT)
     shown = figure._repr_mimebundle_()
     assert shown["text/html"].startswith('<img alt="The role of each server over time. n1 leads term 1')
     assert figure.story.startswith("The role of each server over time")
@@ -165,9 +165,9 @@ async def test_a_live_cluster_is_drawn_while_a_cell_holds_the_loop_up() -> None:
     async with LocalCluster(3) as cluster:
         await cluster.wait_leader()
         figure = live_figure(cluster, draw)
-        assert again.wait(PATIENCE), "drawn on, although this very thread waits"
+        assert again.wait(LIMIT), "drawn on, although this very thread waits"
         assert figure.is_live
-    figure.join(PATIENCE)
+    figure.join(LIMIT)
     assert not figure.is_live
     assert drawn == sorted(drawn)
 
@@ -177,6 +177,6 @@ async def test_a_closed_figure_keeps_its_last_picture() -> None:
         await cluster.wait_leader()
         figure = live_figure(cluster, viz.roles)
         figure.close()
-        figure.join(PATIENCE)
+        figure.join(LIMIT)
         assert not figure.is_live
         assert len(figure.data) > 0

@@ -78,7 +78,7 @@ def test_a_reading_is_a_sentence() -> None:
     assert "leads term 1, 3 of 3 up; 0 commands a second, nothing was committed" in told
 
 
-def test_news_is_what_came_behind_the_record_seen_last() -> None:
+def test_news_is_what_came_after_the_record_seen_last() -> None:
     records: tuple[Record, ...] = led().trace.records
     assert records_after(records, records[-3].id) == list(records[-2:])
     assert records_after(records, records[-1].id) == []

@@ -56,7 +56,7 @@ def test_the_still_picture_of_a_lab_that_plays_is_the_moment_of_its_question() -
 
 def test_the_plain_picture_shows_no_log_no_tape_and_no_section() -> None:
     svg, _ = opened(three()).picture()
-    assert not any(word in svg for word in ("Logs", "§", "voters</text>", "blank", "event "))
+    assert not any(word in svg for word in ("Logs", "§", "voters</text>", "no-op", "event "))
 
 
 def test_the_plain_view_is_told_without_sections_and_the_full_one_with_them() -> None:
@@ -78,8 +78,8 @@ def test_a_page_holds_everything_up_to_the_question() -> None:
 def test_a_plain_decision_speaks_of_writes_and_not_of_entries() -> None:
     sim = three()
     sim.run_until(lambda one: one.leader)
-    (blank,) = decided(sim)
-    assert (blank.what, blank.writes, blank.plain) == ("commit", False, "the other servers follow it")
+    (noop,) = decided(sim)
+    assert (noop.what, noop.writes, noop.plain) == ("commit", False, "the other servers follow it")
     sim.run(0.05)
     call = sim.write({"op": "put", "key": "x", "value": 1})
     sim.run_until(lambda one: decided(one)[0].writes)

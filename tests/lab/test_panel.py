@@ -8,7 +8,7 @@ import pytest
 from pyraft_lab import LocalCluster, Simulation, Trace, live_log, live_metrics
 from pyraft_lab.lab.panel import Panel
 
-PATIENCE = 60.0
+LIMIT = 60.0
 
 
 class Stage:
@@ -29,7 +29,7 @@ def run() -> Simulation:
 
 
 def ended(panel: Panel) -> Any:
-    panel.join(PATIENCE)
+    panel.join(LIMIT)
     assert not panel.is_live
     return panel
 
@@ -87,7 +87,7 @@ async def test_panels_follow_a_live_cluster_and_end_with_it() -> None:
         seen = threading.Event()
         strip.observe(lambda change: seen.set() if change["new"]["cells"][2]["value"] != "—" else None, "shown")
         await cluster.client.write({"op": "put", "key": "x", "value": 1})
-        assert seen.wait(PATIENCE), "it goes on while this very thread waits"
+        assert seen.wait(LIMIT), "it goes on while this very thread waits"
         assert strip.is_live
         assert log.is_live
     for panel in (strip, log):
@@ -101,7 +101,7 @@ async def test_a_closed_panel_is_not_kept_up_to_date() -> None:
     async with LocalCluster(1) as cluster:
         panel = live_log(cluster)
         panel.close()
-        panel.join(PATIENCE)
+        panel.join(LIMIT)
         assert not panel.is_live
 
 

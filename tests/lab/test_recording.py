@@ -125,8 +125,8 @@ def test_an_event_names_its_rule_and_the_lines_of_it_that_ran() -> None:
     reel = plain(Simulated(busy()).chunk(0))
     won = next(event for event in reel["events"] if event.get("nodes", {}).get("1", {}).get("role") == "leader")
     rule = reel["rules"][won["rule"]]
-    assert won["lit"]
-    assert all(rule["first"] < line < rule["first"] + len(rule["lines"]) for line in won["lit"])
+    assert won["ran"]
+    assert all(rule["first"] < line < rule["first"] + len(rule["lines"]) for line in won["ran"])
 
 
 def test_a_swapped_rule_shows_the_learners_own_lines() -> None:

@@ -4,7 +4,7 @@ import threading
 
 from pyraft_lab.lab.ticker import ticker
 
-PATIENCE = 10.0
+LIMIT = 10.0
 
 
 def test_it_beats_until_that_is_over() -> None:
@@ -18,9 +18,9 @@ def test_it_beats_until_that_is_over() -> None:
         return len(beats) < 3
 
     pulse = ticker(beat, name="three beats", rate=1000).start()
-    assert third.wait(PATIENCE)
+    assert third.wait(LIMIT)
     pulse.close()
-    pulse.join(PATIENCE)
+    pulse.join(LIMIT)
     assert (len(beats), pulse.is_alive) == (3, False)
 
 
@@ -34,7 +34,7 @@ def test_errands_are_done_on_its_thread_also_when_it_beats_no_more() -> None:
         done.set()
 
     pulse.post(errand)
-    assert done.wait(PATIENCE)
+    assert done.wait(LIMIT)
     pulse.close()
     assert where == ["errands"]
 
@@ -45,5 +45,5 @@ def test_it_may_be_closed_by_its_own_beat() -> None:
         return True
 
     pulse = ticker(beat, name="closes itself", rate=1000)
-    pulse.start().join(PATIENCE)
+    pulse.start().join(LIMIT)
     assert not pulse.is_alive

@@ -8,7 +8,7 @@ from msgspec.json import decode, encode
 from pyraft_lab import PyraftError, Simulation
 from pyraft_lab.lab.session import SimulationSession
 from pyraft_lab.lab.typescript import declarations, declared, written
-from pyraft_lab.lab.wire import Act, Band, ChunkNews, PeerProgress, Told, asked, plain
+from pyraft_lab.lab.wire import Act, Band, ChunkNews, PeerProgress, Update, asked, plain
 
 
 def opened() -> SimulationSession:
@@ -18,10 +18,10 @@ def opened() -> SimulationSession:
 
 
 def test_what_is_said_is_the_same_as_json_and_as_a_struct() -> None:
-    desk = opened()
-    answers = [*desk.answer({"do": "hello"}), *desk.answer({"do": "want", "branch": "main", "chunk": 0})]
+    session = opened()
+    answers = [*session.answer({"do": "hello"}), *session.answer({"do": "want", "branch": "main", "chunk": 0})]
     for told in answers:
-        assert encode(decode(encode(told), type=Told)) == encode(told)
+        assert encode(decode(encode(told), type=Update)) == encode(told)
         assert decode(encode(plain(told))) == decode(encode(told))
 
 
@@ -56,5 +56,5 @@ def test_an_array_on_the_wire_is_a_tuple_in_typescript() -> None:
 
 def test_every_type_that_is_named_is_declared() -> None:
     text = declarations()
-    for name in ("Told", "Asked", "LiveOrder", "OfflinePage", "SceneEvent", "Crash"):
+    for name in ("Update", "Asked", "LiveOrder", "OfflinePage", "SceneEvent", "Crash"):
         assert f"export interface {name} " in text or f"export type {name} = " in text

@@ -23,7 +23,7 @@ from pyraft_lab.network.mqtt_session import MqttSession
 from pyraft_lab.network.remote_gate import CLOSED, GATE
 from pyraft_lab.runtime.raft import Raft
 from tests.network.conftest import BROKERS
-from tests.network.wires import Remembering, letter
+from tests.network.wires import Remembering, envelope
 
 NODES = tuple(Account.node(id) for id in (1, 2, 3))
 needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
@@ -47,8 +47,8 @@ async def test_each_node_is_let_in_as_itself(guarded: broker.Broker) -> None:
     mailbox = Remembering()
     one = await MqttNetwork(NODES[0].url(guarded.url)).join(1, mailbox)
     two = await MqttNetwork(NODES[1].url(guarded.url)).join(2, Remembering())
-    two.send(1, letter(7))
-    assert await mailbox.until_letters(1) == [(2, 7)]
+    two.send(1, envelope(7))
+    assert await mailbox.until_messages(1) == [(2, 7)]
     await one.close()
     await two.close()
 
@@ -72,15 +72,15 @@ async def test_no_node_can_speak_for_another(guarded: broker.Broker) -> None:
     one = await MqttNetwork(NODES[0].url(guarded.url)).join(1, mailbox)
     three = MqttNetwork(NODES[2].url(guarded.url))
     async with MqttSession(three, "forger", topics=[], deliver=lambda *_: None) as line:
-        line.publish("1/in/2", encode(2, [letter(666)]))
-        line.publish("1/in/3", encode(3, [letter(7)]))
-        assert await mailbox.until_letters(1) == [(3, 7)], "the forged letter went first and did not arrive"
+        line.publish("1/in/2", encode(2, [envelope(666)]))
+        line.publish("1/in/3", encode(3, [envelope(7)]))
+        assert await mailbox.until_messages(1) == [(3, 7)], "the forged envelope went first and did not arrive"
     with pytest.raises(NetworkFailed, match="check that the node may write to its topic"):
         await MqttNetwork(NODES[2].url(guarded.url), timeout=0.5).join(2, Remembering())
     await one.close()
 
 
-async def test_a_teacher_may_hold_up_letters_and_a_client_may_not(kind: broker.Kind) -> None:
+async def test_a_teacher_may_hold_up_messages_and_a_client_may_not(kind: broker.Kind) -> None:
     node, guest, teacher = NODES[0], Account(name="ann", part="client"), Account(name="eve", part="teacher")
     with broker.start(kind=kind, access_control=broker.AccessControl(accounts=(node, guest, teacher))) as running:
         network = MqttNetwork(node.url(running.url))
@@ -152,13 +152,13 @@ def test_the_client_id_of_a_node_follows_from_nothing_that_others_see() -> None:
     assert network.secret(1) != network.secret(1)
 
 
-async def test_letters_that_a_broker_kept_are_not_delivered(any_broker: broker.Broker) -> None:
+async def test_messages_that_a_broker_kept_are_not_delivered(any_broker: broker.Broker) -> None:
     async with aiomqtt.Client("127.0.0.1", any_broker.port) as stranger:
-        await stranger.publish("pyraft/demo/2/in/1", encode(1, [letter(666)]), qos=1, retain=True)
+        await stranger.publish("pyraft/demo/2/in/1", encode(1, [envelope(666)]), qos=1, retain=True)
     mailbox = Remembering()
     two = await MqttNetwork(any_broker.url).join(2, mailbox)
     one = await MqttNetwork(any_broker.url).join(1, Remembering())
-    one.send(2, letter(7))
-    assert await mailbox.until_letters(1) == [(1, 7)]
+    one.send(2, envelope(7))
+    assert await mailbox.until_messages(1) == [(1, 7)]
     await one.close()
     await two.close()

@@ -52,13 +52,13 @@ def chunk(offset: int, size: int) -> SnapshotRequest:
     ],
 )
 def test_a_frame_comes_out_as_it_went_in(message: AnyMessage) -> None:
-    letters = (Envelope(7, 3, message), Envelope(8, 3, HeartbeatRequest(vote=LED, matched=LogId())))
-    assert decode(encode(2, letters)) == (2, letters)
+    envelopes = (Envelope(7, 3, message), Envelope(8, 3, HeartbeatRequest(vote=LED, matched=LogId())))
+    assert decode(encode(2, envelopes)) == (2, envelopes)
 
 
 def test_a_frame_is_plain_messagepack() -> None:
-    version, src, _, letters = msgspec.msgpack.decode(encode(2, [Envelope(7, 3, append())]))
-    assert (version, src, letters[0][:2], letters[0][2][0]) == (1, 2, [7, 3], "AppendRequest")
+    version, src, _, envelopes = msgspec.msgpack.decode(encode(2, [Envelope(7, 3, append())]))
+    assert (version, src, envelopes[0][:2], envelopes[0][2][0]) == (1, 2, [7, 3], "AppendRequest")
 
 
 def test_one_flipped_bit_is_garbage() -> None:
@@ -106,10 +106,10 @@ def test_a_damaged_frame_is_garbage_or_what_was_sent(data: st.DataObject) -> Non
     frame = bytearray(encode(2, sent))
     frame[data.draw(st.integers(0, len(frame) - 1))] = data.draw(st.integers(0, 255))
     try:
-        _, letters = decode(bytes(frame))
+        _, envelopes = decode(bytes(frame))
     except Garbage:
         return
-    assert letters == sent
+    assert envelopes == sent
 
 
 NAMELESS = 2**53
@@ -157,7 +157,7 @@ def test_a_message_with_a_number_beyond_reason_is_garbage(message: AnyMessage) -
 
 
 @pytest.mark.parametrize("numbers", [(-1, 1), (1, -1), (2**63, 1), (1, 2**64 - 1)])
-def test_a_letter_with_a_number_that_no_table_holds_is_garbage(numbers: tuple[int, int]) -> None:
+def test_a_message_with_a_number_that_no_table_holds_is_garbage(numbers: tuple[int, int]) -> None:
     with pytest.raises(Garbage, match="out of range"):
         decode(encode(1, [Envelope(*numbers, TimeoutNow(vote=VOTE))]))
 

@@ -62,14 +62,14 @@ class Stream:
         self.tasks: list[asyncio.Task[None]] = []
         self.readers: set[asyncio.StreamWriter] = set()
 
-    def send(self, dst: NodeId, letter: Envelope) -> None:
+    def send(self, dst: NodeId, envelope: Envelope) -> None:
         if not self.is_open:
             return
         if dst not in self.waiting:
             self.waiting[dst] = asyncio.Queue(1000)
             self.tasks.append(asyncio.create_task(self.keep(dst)))
         with suppress(asyncio.QueueFull):
-            self.waiting[dst].put_nowait(letter)
+            self.waiting[dst].put_nowait(envelope)
 
     async def keep(self, dst: NodeId) -> None:
         while True:
@@ -100,12 +100,12 @@ class Stream:
         if not self.is_open:
             return
         try:
-            src, letters = decode(frame)
+            src, envelopes = decode(frame)
         except Garbage:
             self.counters.garbage += 1
             return
-        self.counters.received += len(letters)
-        self.mailbox.receive(src, letters)
+        self.counters.received += len(envelopes)
+        self.mailbox.receive(src, envelopes)
 
     async def close(self) -> None:
         if not self.is_open:
@@ -179,15 +179,15 @@ class Joined(Struct):
 
 def hasty(it: Joined) -> None:
     """Delivers at once."""
-    it.end.send = lambda dst, letter: it.hub.carry(dst, encode(it.node, [letter]))
+    it.end.send = lambda dst, envelope: it.hub.carry(dst, encode(it.node, [envelope]))
 
 
 def astray(it: Joined) -> None:
     """Delivers from a thread of its own."""
     receive = it.mailbox.receive
 
-    def elsewhere(src: NodeId, letters: Sequence[Envelope]) -> None:
-        thread = threading.Thread(target=receive, args=(src, letters))
+    def elsewhere(src: NodeId, envelopes: Sequence[Envelope]) -> None:
+        thread = threading.Thread(target=receive, args=(src, envelopes))
         thread.start()
         thread.join()
 
@@ -195,27 +195,30 @@ def astray(it: Joined) -> None:
 
 
 def gossiping(it: Joined) -> None:
-    """Delivers every letter to everybody."""
+    """Delivers every envelope to everybody."""
     send = it.end.send
-    it.end.send = lambda _, letter: [send(peer, letter) for peer in (1, 2, 3)]
+    it.end.send = lambda _, envelope: [send(peer, envelope) for peer in (1, 2, 3)]
 
 
 def narrow(it: Joined) -> None:
     """Loses what is large."""
     send = it.end.send
-    it.end.send = lambda dst, letter: send(dst, letter) if letter.size < 60_000 else None
+    it.end.send = lambda dst, envelope: send(dst, envelope) if envelope.size < 60_000 else None
 
 
 def careless(it: Joined) -> None:
     """Carries appends without their last entry."""
     send = it.end.send
 
-    def carry(dst: NodeId, letter: Envelope) -> None:
-        match letter.message:
+    def carry(dst: NodeId, envelope: Envelope) -> None:
+        match envelope.message:
             case AppendRequest(vote=vote, prev=prev, entries=entries):
-                send(dst, Envelope(letter.id, letter.cause, AppendRequest(vote=vote, prev=prev, entries=entries[:-1])))
+                send(
+                    dst,
+                    Envelope(envelope.id, envelope.cause, AppendRequest(vote=vote, prev=prev, entries=entries[:-1])),
+                )
             case _:
-                send(dst, letter)
+                send(dst, envelope)
 
     it.end.send = carry
 
@@ -224,10 +227,10 @@ def faithful(it: Joined) -> None:
     """Goes on delivering to those who have left."""
     before, receive = getattr(it.hub, f"box_{it.node}", None), it.mailbox.receive
 
-    def deliver(src: NodeId, letters: Sequence[Envelope]) -> None:
+    def deliver(src: NodeId, envelopes: Sequence[Envelope]) -> None:
         for box in (before, receive):
             if box is not None:
-                box(src, letters)
+                box(src, envelopes)
 
     setattr(it.hub, f"box_{it.node}", receive)
     it.mailbox.receive = deliver
@@ -237,10 +240,10 @@ def strict(it: Joined) -> None:
     """Raises where nobody is."""
     send = it.end.send
 
-    def carry(dst: NodeId, letter: Envelope) -> None:
+    def carry(dst: NodeId, envelope: Envelope) -> None:
         if dst > 3:
             raise LookupError(dst)
-        send(dst, letter)
+        send(dst, envelope)
 
     it.end.send = carry
 

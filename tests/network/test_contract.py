@@ -9,7 +9,7 @@ from pyraft_lab.network import broker
 from pyraft_lab.network.base import MemoryNetwork, Network
 from pyraft_lab.network.faults import Faults
 from pyraft_lab.network.mqtt import MqttNetwork
-from tests.network.wires import Remembering, heavy, letter
+from tests.network.wires import Remembering, envelope, heavy
 
 
 @pytest.fixture(params=["memory", "faults", "mosquitto", "embedded"])
@@ -27,12 +27,12 @@ def network(request: pytest.FixtureRequest) -> Iterator[Network]:
                 yield MqttNetwork(running.url)
 
 
-async def test_letters_of_one_sender_arrive_in_order(network: Network) -> None:
+async def test_messages_of_one_sender_arrive_in_order(network: Network) -> None:
     mailbox = Remembering()
     one, two = await network.join(1, Remembering()), await network.join(2, mailbox)
     for id in range(1, 101):
-        one.send(2, letter(id))
-    assert await mailbox.until_letters(100) == [(1, id) for id in range(1, 101)]
+        one.send(2, envelope(id))
+    assert await mailbox.until_messages(100) == [(1, id) for id in range(1, 101)]
     assert (one.counters.sent, two.counters.received) == (100, 100)
     await one.close()
     await two.close()
@@ -51,19 +51,19 @@ async def test_a_node_is_there_once(network: Network) -> None:
 
 async def test_sending_to_nobody_and_after_closing_is_no_error(network: Network) -> None:
     one = await network.join(1, Remembering())
-    one.send(7, letter(1))
+    one.send(7, envelope(1))
     await one.close()
-    one.send(7, letter(2))
+    one.send(7, envelope(2))
     await network.close()
 
 
-async def test_a_letter_larger_than_a_frame_goes_alone(network: Network) -> None:
+async def test_a_message_larger_than_a_frame_goes_alone(network: Network) -> None:
     mailbox = Remembering()
     one, two = await network.join(1, Remembering()), await network.join(2, mailbox)
-    one.send(2, letter(1))
+    one.send(2, envelope(1))
     one.send(2, heavy(2, 700_000))
-    one.send(2, letter(3))
-    assert await mailbox.until_letters(3) == [(1, 1), (1, 2), (1, 3)]
+    one.send(2, envelope(3))
+    assert await mailbox.until_messages(3) == [(1, 1), (1, 2), (1, 3)]
     assert one.counters.frames >= 2
     await one.close()
     await two.close()

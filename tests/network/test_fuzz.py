@@ -21,15 +21,15 @@ from pyraft_lab.runtime.raft import Raft
 from pyraft_lab.runtime.remote import Remote
 from pyraft_lab.runtime.rpc import decode_call, decode_metrics, decode_reply
 from pyraft_lab.runtime.rpc_server import serve_rpc
-from tests.network.wires import letter
+from tests.network.wires import envelope
 
-HONEST = encode(2, [letter(1), letter(2)])
+VALID = encode(2, [envelope(1), envelope(2)])
 EXAMPLES = int(os.environ.get("FUZZ", "1000"))
 
 
 def damaged(places: list[tuple[int, int]]) -> bytes:
-    """An honest frame with some bytes replaced."""
-    frame = bytearray(HONEST)
+    """A valid frame with some bytes replaced."""
+    frame = bytearray(VALID)
     for place, byte in places:
         frame[place % len(frame)] = byte
     return bytes(frame)
@@ -38,18 +38,18 @@ def damaged(places: list[tuple[int, int]]) -> bytes:
 frames = st.one_of(
     st.binary(max_size=200),
     st.lists(st.tuples(st.integers(0, 500), st.integers(0, 255)), min_size=1, max_size=4).map(damaged),
-    st.integers(0, len(HONEST)).map(lambda stop: HONEST[:stop]),
+    st.integers(0, len(VALID)).map(lambda stop: VALID[:stop]),
 )
 
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(frame=frames)
-def test_a_frame_is_honest_or_garbage(frame: bytes) -> None:
+def test_a_frame_is_valid_or_garbage(frame: bytes) -> None:
     try:
-        sender, letters = decode(frame)
+        sender, envelopes = decode(frame)
     except Garbage:
         return
-    assert (sender, [one.id for one in letters]) == (2, [1, 2]), "the checksum lets nothing else through"
+    assert (sender, [one.id for one in envelopes]) == (2, [1, 2]), "the checksum lets nothing else through"
 
 
 DEEP = b"\x91" * 100_000 + b"\xc0"
@@ -91,7 +91,7 @@ async def besieged(frames: list[bytes]) -> None:
     await raft.wait(10).role("leader")
     for frame in frames:
         assert network.carry(1, frame)
-    assert raft.counters.garbage == sum(frame != HONEST for frame in frames), "what is not honest is counted"
+    assert raft.counters.garbage == sum(frame != VALID for frame in frames), "what is not valid is counted"
     assert (await raft.client_write({"op": "incr", "key": "x"})).value == 1
     await raft.shutdown()
 
@@ -100,7 +100,7 @@ async def test_fifty_connections_of_garbage_do_not_stop_a_node(any_broker: Broke
     network = MqttNetwork(any_broker.url)
     raft = Raft(1, config=Config(election_timeout=(0.3, 0.6)), network=network)
     await raft.start()
-    desk = asyncio.create_task(serve_rpc(raft, network))
+    server = asyncio.create_task(serve_rpc(raft, network))
     await raft.initialize({1})
     topics = ["1/in/2", "1/in/x", "1/presence", "2/presence", "1/ask/somebody", "x/status", "2/status", "weather"]
     strangers, words, heard = 50, 40, asyncio.Event()
@@ -123,4 +123,4 @@ async def test_fifty_connections_of_garbage_do_not_stop_a_node(any_broker: Broke
                 assert await client.write({"op": "incr", "key": "x"}) == value
         heard.set()
     await raft.shutdown()
-    await asyncio.wait_for(desk, 10)
+    await asyncio.wait_for(server, 10)

@@ -13,7 +13,7 @@ from pyraft_lab.network.codec import encode
 from pyraft_lab.network.connection import cancellable
 from pyraft_lab.network.mqtt import MqttNetwork
 from pyraft_lab.network.presence import Claim
-from tests.network.wires import Remembering, letter
+from tests.network.wires import Remembering, envelope
 
 
 async def publish(broker: Broker, topic: str, payload: bytes) -> None:
@@ -21,13 +21,13 @@ async def publish(broker: Broker, topic: str, payload: bytes) -> None:
         await stranger.publish(topic, payload, qos=1, retain=topic.endswith("presence"))
 
 
-async def test_letters_cross_the_broker_in_order(any_broker: Broker) -> None:
+async def test_messages_cross_the_broker_in_order(any_broker: Broker) -> None:
     network, mailbox = MqttNetwork(any_broker.url), Remembering()
     one = await network.join(1, Remembering())
     two = await network.join(2, mailbox)
     for id in range(50):
-        one.send(2, letter(id))
-    assert await mailbox.until_letters(50) == [(1, id) for id in range(50)]
+        one.send(2, envelope(id))
+    assert await mailbox.until_messages(50) == [(1, id) for id in range(50)]
     assert one.counters.frames < 50, "what is ready together leaves together"
     await one.close()
     await two.close()
@@ -37,10 +37,10 @@ async def test_clusters_on_one_broker_do_not_meet(any_broker: Broker) -> None:
     mailbox = Remembering()
     two = await MqttNetwork(any_broker.url, cluster="red").join(2, mailbox)
     blue, red = [await MqttNetwork(any_broker.url, cluster=name).join(1, Remembering()) for name in ("blue", "red")]
-    blue.send(2, letter(1))
+    blue.send(2, envelope(1))
     await blue.close()
-    red.send(2, letter(2))
-    assert await mailbox.until_letters(1) == [(1, 2)]
+    red.send(2, envelope(2))
+    assert await mailbox.until_messages(1) == [(1, 2)]
     await red.close()
     await two.close()
 
@@ -66,12 +66,12 @@ async def test_a_dead_broker_is_noticed_reported_and_outlived(any_broker: Broker
     one, two = await network.join(1, first), await network.join(2, second)
     any_broker.kill()
     await first.until(lambda box: any(isinstance(one, Disconnected) for one in box.notices))
-    one.send(2, letter(1))
+    one.send(2, envelope(1))
     any_broker.restart()
     for box in (first, second):
         await box.until(lambda box: box.notices.count(Connected(any_broker.url)) == 2)
-    one.send(2, letter(2))
-    assert await second.until_letters(1) == [(1, 2)], "what was sent into the void is not sent late"
+    one.send(2, envelope(2))
+    assert await second.until_messages(1) == [(1, 2)], "what was sent into the void is not sent late"
     assert sum(isinstance(notice, Disconnected) for notice in first.notices) == 1
     await one.close()
     await two.close()
@@ -82,8 +82,8 @@ async def test_a_second_process_under_an_id_is_refused_and_the_first_stays(any_b
     one, two = await network.join(1, Remembering()), await network.join(2, mailbox)
     with pytest.raises(DuplicateNode, match="node 2"):
         await MqttNetwork(any_broker.url).join(2, Remembering())
-    one.send(2, letter(1))
-    assert await mailbox.until_letters(1) == [(1, 1)]
+    one.send(2, envelope(1))
+    assert await mailbox.until_messages(1) == [(1, 1)]
     await one.close()
     await two.close()
 
@@ -108,10 +108,10 @@ async def test_garbage_is_counted_and_dropped(any_broker: Broker) -> None:
     two = await MqttNetwork(any_broker.url).join(2, Remembering())
     await publish(any_broker, "pyraft/demo/1/in/2", b"hello")
     await publish(any_broker, "pyraft/demo/1/in/2", b"")
-    await publish(any_broker, "pyraft/demo/1/in/3", encode(2, [letter(7)]))
+    await publish(any_broker, "pyraft/demo/1/in/3", encode(2, [envelope(7)]))
     await publish(any_broker, "pyraft/demo/x/presence", b"\xc1")
-    two.send(1, letter(8))
-    assert await mailbox.until_letters(1) == [(2, 8)]
+    two.send(1, envelope(8))
+    assert await mailbox.until_messages(1) == [(2, 8)]
     assert one.counters.garbage == 4
     await one.close()
     await two.close()
@@ -147,8 +147,8 @@ def test_a_cluster_cannot_be_named_like_a_wildcard(cluster: Any) -> None:
 async def test_acknowledged_delivery_can_be_chosen(any_broker: Broker) -> None:
     network, mailbox = MqttNetwork(any_broker.url, qos=1), Remembering()
     one, two = await network.join(1, Remembering()), await network.join(2, mailbox)
-    one.send(2, letter(1))
-    assert await mailbox.until_letters(1) == [(1, 1)]
+    one.send(2, envelope(1))
+    assert await mailbox.until_messages(1) == [(1, 1)]
     await one.close()
     await two.close()
 
@@ -158,7 +158,7 @@ async def test_a_node_leaves_even_where_its_broker_has_just_gone(any_broker: Bro
     for _ in range(10):
         one = await MqttNetwork(any_broker.url).join(1, Remembering())
         await asyncio.to_thread(any_broker.kill)
-        one.send(2, letter(1))
+        one.send(2, envelope(1))
         async with asyncio.timeout(10):
             await one.close()
         await asyncio.to_thread(any_broker.restart)

@@ -1,4 +1,4 @@
-"""Large letters travel in parts, and what is small does not wait for them."""
+"""Large envelopes travel in parts, and what is small does not wait for them."""
 
 import asyncio
 import zlib
@@ -139,10 +139,10 @@ def test_an_acknowledgement_that_does_not_come_holds_parts_back_only_once() -> N
 
 async def test_a_copy_of_what_has_not_left_yet_is_not_sent() -> None:
     bulk = Bulk()
-    for letter in (append(1), append(2), append(3, index=2), heartbeat(4)):
-        assert bulk.put(2, letter) == 0
+    for envelope in (append(1), append(2), append(3, index=2), heartbeat(4)):
+        assert bulk.put(2, envelope) == 0
     bulk.put(3, append(5))
-    assert [(dst, letter.id) for dst, letter in [await bulk.next() for _ in range(4)]] == [
+    assert [(dst, envelope.id) for dst, envelope in [await bulk.next() for _ in range(4)]] == [
         (2, 1),
         (2, 3),
         (2, 4),
@@ -153,7 +153,7 @@ async def test_a_copy_of_what_has_not_left_yet_is_not_sent() -> None:
     assert (await bulk.next())[1].id == 7, "the sixth was a copy of the one that was leaving"
 
 
-async def test_entries_do_not_overtake_those_of_a_large_letter_and_a_heartbeat_does() -> None:
+async def test_entries_do_not_overtake_those_of_a_large_message_and_a_heartbeat_does() -> None:
     bulk = Bulk()
     assert bulk.wants(2, append(1, LARGE))
     assert not bulk.wants(2, append(2, index=2))
@@ -181,8 +181,8 @@ class Remembering:
         self.ids: list[int] = []
         self.arrived = asyncio.Event()
 
-    def receive(self, _src: NodeId, letters: Sequence[Envelope]) -> None:
-        self.ids += [letter.id for letter in letters]
+    def receive(self, _src: NodeId, envelopes: Sequence[Envelope]) -> None:
+        self.ids += [envelope.id for envelope in envelopes]
         self.arrived.set()
 
     def notice(self, notice: Notice) -> None:

@@ -64,7 +64,7 @@ async def test_every_absurd_question_is_answered_with_its_error_and_the_node_ser
     network = MqttNetwork(any_broker.url)
     raft = Raft(1, config=Config(election_timeout=(0.3, 0.6)), network=network)
     await raft.start()
-    desk = asyncio.create_task(serve_rpc(raft, network))
+    server = asyncio.create_task(serve_rpc(raft, network))
     await raft.initialize({1})
     async with asyncio.timeout(60), Remote.connect(any_broker.url, cluster="demo") as remote:
         await remote.leader()
@@ -85,7 +85,7 @@ async def test_every_absurd_question_is_answered_with_its_error_and_the_node_ser
         with pytest.raises(BadCommand):
             await remote.client().read(object())
     await raft.shutdown()
-    await asyncio.wait_for(desk, 10)
+    await asyncio.wait_for(server, 10)
 
 
 class Strange(KeyValue):
@@ -99,7 +99,7 @@ async def test_an_answer_that_cannot_travel_is_said_to_be_one(any_broker: Broker
     network = MqttNetwork(any_broker.url)
     raft = Raft(1, config=Config(election_timeout=(0.3, 0.6)), network=network, machine=Strange())
     await raft.start()
-    desk = asyncio.create_task(serve_rpc(raft, network))
+    server = asyncio.create_task(serve_rpc(raft, network))
     await raft.initialize({1})
     async with asyncio.timeout(60), Remote.connect(any_broker.url, cluster="demo") as remote:
         await remote.leader()
@@ -107,7 +107,7 @@ async def test_an_answer_that_cannot_travel_is_said_to_be_one(any_broker: Broker
             await remote.ask(1, ReadQuery("long"))
         assert "object" in str(await remote.ask(1, ReadQuery("odd")))
     await raft.shutdown()
-    await asyncio.wait_for(desk, 10)
+    await asyncio.wait_for(server, 10)
 
 
 @pytest.mark.parametrize(

@@ -26,18 +26,18 @@ def far_and_near() -> tuple[RemoteGate, Gate]:
 
 
 @pytest.mark.parametrize(("act", "fates"), FATES)
-def test_what_is_ordered_from_afar_happens_to_the_letters(
+def test_what_is_ordered_from_afar_happens_to_the_messages(
     act: Callable[[RemoteGate], None], fates: list[tuple[int, str]]
 ) -> None:
     far, gate = far_and_near()
     told: list[tuple[int, str]] = []
     far.close()
     for id in (1, 2):
-        letter = Envelope(id, 0, HeartbeatResponse(vote=Vote(1, 1, committed=True), round=1))
+        envelope = Envelope(id, 0, HeartbeatResponse(vote=Vote(1, 1, committed=True), round=1))
         held = Held(
             1,
             2,
-            letter,
+            envelope,
             release=lambda held, seconds: told.append((held.id, f"after {seconds} s")),
             drop=lambda held: told.append((held.id, "lost")),
         )

@@ -187,11 +187,11 @@ async def test_a_reader_that_acknowledges_nothing_is_hung_up_on(hub: Hub) -> Non
 async def test_an_account_cannot_take_over_the_connection_of_another() -> None:
     accounts = [Account(name=name, part="learner", password="secret") for name in ("ann", "bob")]
     hub = Hub(Access("demo", accounts))
-    _, ann = client(hub, connect("desk", user="ann"))
-    _, bob = client(hub, connect("desk", user="bob"))
+    _, ann = client(hub, connect("shared", user="ann"))
+    _, bob = client(hub, connect("shared", user="bob"))
     assert bob.written == packets.connack(2)
     assert not ann.is_closed
-    _, again = client(hub, connect("desk", user="ann"))
+    _, again = client(hub, connect("shared", user="ann"))
     assert again.written == packets.connack(0)
     assert ann.is_closed
 
@@ -206,7 +206,7 @@ async def test_accounts_read_and_write_only_what_their_rules_name() -> None:
     one, ann = client(hub, connect("a", user="ann"), subscribe("#"))
     two, node = client(hub, connect("b", user="2"), subscribe("#"))
     one.feed(publish("pyraft/demo/2/ask/ann", b"asked") + publish("pyraft/demo/2/in/1", b"forged"))
-    two.feed(publish("pyraft/demo/2/status", b"well") + publish("pyraft/demo/1/in/2", b"letter"))
+    two.feed(publish("pyraft/demo/2/status", b"well") + publish("pyraft/demo/1/in/2", b"envelope"))
     assert [payload for _, payload, *_ in node.messages()] == [b"asked"]
     assert [payload for _, payload, *_ in ann.messages()] == [b"well"]
 

@@ -1,4 +1,4 @@
-"""What the tests of wires share: a mailbox that remembers, and letters to send."""
+"""What the tests of wires share: a mailbox that remembers, and envelopes to send."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -14,12 +14,12 @@ class Remembering:
     """A mailbox that keeps what it is given, and lets a test wait for it."""
 
     def __init__(self) -> None:
-        self.letters: list[tuple[NodeId, int]] = []
+        self.envelopes: list[tuple[NodeId, int]] = []
         self.notices: list[Notice] = []
         self._changed = asyncio.Event()
 
-    def receive(self, src: NodeId, letters: Sequence[Envelope]) -> None:
-        self.letters += [(src, letter.id) for letter in letters]
+    def receive(self, src: NodeId, envelopes: Sequence[Envelope]) -> None:
+        self.envelopes += [(src, envelope.id) for envelope in envelopes]
         self._changed.set()
 
     def notice(self, notice: Notice) -> None:
@@ -33,12 +33,12 @@ class Remembering:
                 await self._changed.wait()
         return self
 
-    async def until_letters(self, count: int) -> list[tuple[NodeId, int]]:
-        await self.until(lambda box: len(box.letters) >= count)
-        return self.letters
+    async def until_messages(self, count: int) -> list[tuple[NodeId, int]]:
+        await self.until(lambda box: len(box.envelopes) >= count)
+        return self.envelopes
 
 
-def letter(id: int, cause: int = 0) -> Envelope:
+def envelope(id: int, cause: int = 0) -> Envelope:
     return Envelope(id, cause, HeartbeatRequest(vote=Vote(1, 1, committed=True), matched=LogId()))
 
 

@@ -47,7 +47,7 @@ def simulated(seed: int) -> tuple[list[Sent], tuple[NodeId, NodeId]]:
 def requests(record: Record) -> list[Sent]:
     """The request of a client that reached a node, or found it down."""
     if record.kind is Kind.CALL and record.detail.endswith(" down"):
-        return [("refused", int(record.detail.split()[-2]))]
+        return [("refused", int(record.detail.split()[-2].removeprefix("n")))]
     match record.step:
         case None:
             return []

@@ -99,7 +99,7 @@ class Nemesis:
         self.cluster.heal()
 
     async def cut(self) -> None:
-        """One node hears another no more, and is still heard by it; letters are lost and late everywhere."""
+        """One node hears another no more, and is still heard by it; messages are lost and late everywhere."""
         src, dst = self.chance.sample(sorted(self.voters), 2)
         self.cluster.weather(loss=0.1, delay=(0.0, 0.05))
         self.cluster.cut(src, dst)

@@ -206,6 +206,30 @@ async def test_who_waits_when_the_home_ends_hears_of_it() -> None:
         await client.write(1)
 
 
+async def test_calls_end_with_the_cluster_although_its_loop_still_runs(caplog: pytest.LogCaptureFixture) -> None:
+    class Ending(Cluster):
+        has_ended = False
+
+        def nodes(self) -> Sequence[NodeId]:
+            if self.has_ended:
+                raise Fatal("the cluster has ended")
+            return ()
+
+    cluster = Ending()
+    with LoopThread("home") as thread:
+        client = Client(cluster, home=thread.home)
+        gone, waiting = (asyncio.create_task(client.write(1)) for _ in range(2))
+        await asyncio.sleep(0.01)
+        cluster.has_ended = True
+        gone.cancel()
+        with pytest.raises(Fatal, match="has ended"):
+            await waiting
+        with pytest.raises(Fatal, match="has ended"):
+            await client.write(1)
+    assert gone.cancelled()
+    assert caplog.records == [], "no callback of the loop has failed"
+
+
 async def test_a_session_that_the_cluster_forgot_is_opened_again() -> None:
     async with LocalCluster(1, machine=lambda: Sessions(Counter(), expiry=5)) as cluster:
         await cluster.wait_leader()
@@ -227,4 +251,4 @@ async def test_a_slow_commit_is_acknowledged_once_and_the_log_holds_it_once() ->
         await asyncio.sleep(0.5)
         cluster.thaw()
         assert await writing == 2
-        assert cluster.metrics[leader].last_log.index <= before + 2, "the command, and a new leader's blank"
+        assert cluster.metrics[leader].last_log.index <= before + 2, "the command, and a new leader's no-op"

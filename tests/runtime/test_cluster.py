@@ -222,7 +222,7 @@ async def test_a_level_says_how_much_is_recorded() -> None:
             cluster.level = "loud"  # type: ignore[assignment]
 
 
-async def test_letters_that_are_lost_while_a_cluster_closes_kill_nobody() -> None:
+async def test_messages_that_are_lost_while_a_cluster_closes_kill_nobody() -> None:
     busy = Config(election_timeout=(0.6, 1.2), heartbeat_interval=0.002)
     for _ in range(5):
         async with LocalCluster(3, config=busy) as cluster:

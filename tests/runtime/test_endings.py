@@ -142,7 +142,7 @@ async def watched(raft: Raft) -> list[str]:
     return [seen.role async for seen in raft.watch()]
 
 
-async def test_what_ended_a_node_is_told_anew_each_time() -> None:
+async def test_what_ended_a_node_is_told_again_each_time() -> None:
     """One and the same error, raised again and again, would keep every traceback and all that hangs on it."""
     raft = await ended(shut_down)
     told = []

@@ -118,24 +118,24 @@ def test_a_node_killed_without_mercy_is_shown_as_not_heard_of_and_so_is_one_that
 ) -> None:
     processes = {node: start(node) for node in (1, 2, 3)}
     with Trace.follow(running.url, "demo") as trace:
-        desk = FollowedSession(trace)
+        session = FollowedSession(trace)
         until(lambda: {1, 2, 3} <= {one.node for one in trace.records if one.step is not None})
         processes[2].send_signal(signal.SIGSTOP)
         processes[3].kill()
         until(lambda: {2, 3} <= {one.node for one in trace.records if one.kind is Kind.SILENT})
-        assert {2, 3} <= {node for node, words in shown(desk).items() if words == f"n{node} is no longer heard from"}
+        assert {2, 3} <= {node for node, words in shown(session).items() if words == f"n{node} is no longer heard from"}
         assert "n3 is no longer heard from" in trace.story()
         processes[2].send_signal(signal.SIGCONT)
         start(3)
         until(lambda: {2, 3} <= {one.node for one in trace.records if one.kind is Kind.HEARD})
-        until(lambda: not any("no longer heard from" in words for words in shown(desk).values()))
+        until(lambda: not any("no longer heard from" in words for words in shown(session).values()))
     assert not any(one.kind is Kind.CRASH for one in trace.records), "nobody knows that"
 
 
-def shown(desk: FollowedSession) -> dict[int, str]:
+def shown(session: FollowedSession) -> dict[int, str]:
     """The servers as the last picture tells of them."""
-    list(desk.grow())
-    film = desk.recording("main")
+    list(session.grow())
+    film = session.recording("main")
     words = alt(film.view(len(film) - 1), "").split(". ")[1].split(", n")
     return {int(one.removeprefix("n").split()[0]): f"n{one.removeprefix('n')}" for one in words if one}
 

@@ -210,7 +210,7 @@ async def test_metrics_can_be_watched_until_the_end() -> None:
 
 
 @pytest.mark.row("CL-07")
-async def test_office_begins_and_ends_in_turn() -> None:
+async def test_leadership_begins_and_ends_in_turn() -> None:
     told: list[tuple[str, int]] = []
     raft = Raft(1, config=ALONE, machine=Counter())
 
@@ -359,7 +359,7 @@ async def test_reads_wait_for_room_too() -> None:
     await raft.shutdown()
 
 
-async def test_a_flood_of_letters_washes_the_oldest_away() -> None:
+async def test_a_flood_of_messages_washes_the_oldest_away() -> None:
     network, trace = MemoryNetwork(), Trace()
     raft = await alone(network=network, observers=[trace])
     said = HeartbeatResponse(vote=Vote(1, 1, committed=True))

@@ -24,12 +24,12 @@ calls = some.lists(some.lists(some.integers(0, 120), min_size=1, max_size=3), ma
 
 
 def numbered(sizes: list[list[int]], state: RaftState) -> list[Call]:
-    """One call for each list of sizes; of no bytes are blanks, and some calls name the leadership."""
+    """One call for each list of sizes; of no bytes are no-ops, and some calls name the leadership."""
     made, first = list[Call](), 1
     for place, call in enumerate(sizes):
         payloads = [Normal(b"x" * size) if size else Noop() for size in call]
-        fence = (state.vote.term, state.vote.node) if place % 3 == 2 else None
-        made.append((range(first, first + len(call)), payloads, fence))
+        expected_leader = (state.vote.term, state.vote.node) if place % 3 == 2 else None
+        made.append((range(first, first + len(call)), payloads, expected_leader))
         first += len(call)
     return made
 
@@ -50,7 +50,12 @@ def fates(state: RaftState, groups: list[list[Call]]) -> dict[int, bool]:
 def test_a_call_is_accepted_or_refused_as_if_it_had_come_alone(sizes: list[list[int]], limit: int | None) -> None:
     state = leader(1, [1], config=replace(EAGER, max_uncommitted_bytes=limit))
     made = numbered(sizes, state)
-    ordered = [call for fence in dict.fromkeys(call[2] for call in made) for call in made if call[2] == fence]
+    ordered = [
+        call
+        for expected_leader in dict.fromkeys(call[2] for call in made)
+        for call in made
+        if call[2] == expected_leader
+    ]
     assert fates(state, [made]) == fates(state, [[call] for call in ordered])
 
 

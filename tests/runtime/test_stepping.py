@@ -14,14 +14,14 @@ PLAIN = Config(election_timeout=(2.0, 4.0), pre_vote=False, vote_lease=False)
 
 
 async def awaited(cluster: LocalCluster, kind: str, src: int, dst: int) -> Held:
-    """The first letter of this kind on this link before the gate."""
+    """The first message of this kind on this link before the gate."""
     return await asyncio.to_thread(
         cluster.gate.wait, lambda held: (held.kind, held.src, held.dst) == (kind, src, dst), timeout=10
     )
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-async def test_an_election_can_be_walked_letter_by_letter(network: str) -> None:
+async def test_an_election_can_be_walked_message_by_message(network: str) -> None:
     async with LocalCluster(3, network=network, config=PLAIN) as cluster:
         await cluster.client.write({"op": "put", "key": "x", "value": 0})
         old = await cluster.wait_leader()

@@ -44,7 +44,7 @@ async def test_a_timer_has_run_out_when_the_clock_says_so_though_the_loop_has_no
     clock.stop()
 
 
-async def test_a_timer_that_is_set_anew_or_stopped_does_not_run_out() -> None:
+async def test_a_timer_that_is_set_again_or_stopped_does_not_run_out() -> None:
     clock = Timers(lambda: None, random.Random(1))
     for timer in (HEARTBEAT, lease(1), lease(2), ELECTION):
         clock.set(SetTimer(timer), QUICK, 1)

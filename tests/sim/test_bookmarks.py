@@ -58,7 +58,7 @@ def test_where_there_is_no_such_moment_one_is_told() -> None:
     sim = story()
     with pytest.raises(LookupError, match="no partition was recorded"):
         sim.jump("partition")
-    with pytest.raises(LookupError, match="no crash was recorded behind event"):
+    with pytest.raises(LookupError, match="no crash was recorded after event"):
         sim.jump("crash", after=2.0)
     with pytest.raises(ConfigError, match="is no moment; known are violation, election"):
         sim.jump("doomsday")

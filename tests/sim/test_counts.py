@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable, Iterator
 from cProfile import Profile
 from pstats import Stats
@@ -17,7 +18,7 @@ from pyraft_lab.engine.types import LogId
 from pyraft_lab.runtime.recorder import Recorder, Sent
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.trace.record import Record
-from tests.bench.scale import Engines, Run, log_of
+from tests.bench.scale import Engines, Run, log_of, sessions_of
 
 
 class Calls:
@@ -91,7 +92,21 @@ def test_an_event_costs_the_same_late_in_a_run(early: Calls, late: Calls) -> Non
     assert 0.9 < late.all / early.all < 1.1
 
 
-def test_a_committed_entry_costs_the_same_behind_a_long_log() -> None:
+def test_a_write_costs_no_more_because_many_others_wait() -> None:
+    assert burst(600) < burst(100), "1.6 times as much before what waits was found by its number"
+
+
+def burst(writes: int) -> float:
+    """Calls for each of ``writes`` writes that a client asks for at once, until they are done."""
+    sim = Simulation(nodes=3, seed=7, record=False, checks=())
+    sim.run_until(lambda s: s.leader)
+    calls = [sim.write({"op": "incr", "key": "x"}) for _ in range(writes)]
+    found = Calls(lambda: sim.run_until(lambda _: calls[-1].done))
+    assert all(call.ok for call in calls)
+    return found.all / writes
+
+
+def test_a_committed_entry_costs_the_same_after_a_long_log() -> None:
     short, long = (Calls(Engines(3, entries).write).all for entries in (300, 30_000))
     assert 0.9 < long / short < 1.1
 
@@ -100,6 +115,17 @@ def test_a_log_shares_all_but_its_last_chunk_with_the_log_before() -> None:
     before = log_of(3, 30_000)
     after = before.append((Entry(LogId(1, 1, before.last.index + 1), Normal(b"x")),))
     assert [a is b for a, b in zip(before.chunks, after.chunks, strict=True)].count(False) == 1
+
+
+def test_a_command_that_is_applied_to_a_fork_copies_no_sessions() -> None:
+    apply = sessions_of(20_000)
+    tracemalloc.start()
+    try:
+        apply()
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 20_000, "bytes; all sessions are some megabytes"
 
 
 def test_fifty_one_nodes_take_as_many_calls_a_node_as_five() -> None:

@@ -20,10 +20,10 @@ from pyraft_lab.sim.workload import Load
 from pyraft_lab.sim.world import Query
 
 SCRIPT = """
-from pyraft_lab.sim.faults.generate import unleash
+from pyraft_lab.sim.faults.generate import run_with_faults
 from pyraft_lab.sim.simulation import Simulation
 sim = Simulation(nodes=5, seed=11)
-unleash(sim, "heavy", 4.0, quiet=1.0)
+run_with_faults(sim, "heavy", 4.0, quiet=1.0)
 print(sim.trace.digest(), len(sim.trace))
 """
 

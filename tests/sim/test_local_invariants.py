@@ -117,7 +117,7 @@ def test_entries_are_applied_one_by_one() -> None:
     ) == ["applies in order"]
 
 
-def test_entries_behind_an_installed_snapshot_are_next() -> None:
+def test_entries_after_an_installed_snapshot_are_next() -> None:
     record, step, world = first(has(Apply))
     (apply,) = (command for command in step.commands if isinstance(command, Apply))
     before = replace(step, before=replace(step.before, applied=0))
@@ -375,7 +375,7 @@ def test_each_way_to_install_a_snapshot_wrongly_is_named() -> None:
 
     assert "2 applied" in told(applied=2)[0]
     assert "has snapshot T0-N0.0" in told(disk=replace(after.disk, snapshot=None))[0]
-    assert "begins behind" in told(disk=replace(after.disk, log=before))[0]
+    assert "begins after" in told(disk=replace(after.disk, log=before))[0]
     gap = replace(Log(start=before.entry(4).id, last=before.entry(4).id).append((before.entry(5),)), start=meta.last)
     assert any("a gap" in what for what in told(disk=replace(after.disk, log=gap)))
     forgotten = Log(start=meta.last, last=meta.last)

@@ -129,7 +129,7 @@ def test_a_client_whose_session_has_expired_opens_another_and_its_write_is_appli
 def test_who_waits_for_an_entry_that_a_snapshot_replaced_hears_of_it() -> None:
     calls = [call for call in replaced().calls if call.call.to == LATE]
     assert all(isinstance(call.error, OutcomeUnknown) for call in calls)
-    assert "entry T1-N1.8 was replaced by another leader's" in str(calls[-1].error)
+    assert "entry 8 of term 1 was replaced by another leader's" in str(calls[-1].error)
 
 
 def deposed(sim: Simulation) -> tuple[int, ClientCall]:

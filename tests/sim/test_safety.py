@@ -109,7 +109,7 @@ def test_a_fork_before_a_violation_has_not_seen_it_and_finds_it_again() -> None:
     assert fork.violations[0] == first
 
 
-def test_a_leader_that_resumes_its_term_may_name_anew_what_it_lost_and_never_sent() -> None:
+def test_a_leader_that_resumes_its_term_may_name_again_what_it_lost_and_never_sent() -> None:
     def restarted(rules: Rules) -> Simulation:
         sim = Simulation(3, seed=7, rules=rules, config=Config(leader_restore=True))
         sim.run(1)
@@ -166,7 +166,7 @@ def test_a_leader_that_removes_an_entry_of_its_own_is_named() -> None:
     leader = sim.nodes[sim.run_until(lambda s: s.leader) or 0].state
     shorter = replace(leader, disk=replace(leader.disk, log=leader.log.truncate(leader.log.last.index - 1)))
     found = Safety().check(record_of(Step(leader, Stored(leader.vote, leader.log.last), shorter, ())), sim.world)
-    what = f"node {leader.id} truncates its log while it leads"
+    what = f"n{leader.id} truncates its log while it leads"
     assert next((one.name, one.what) for one in found) == (LEADER_APPEND_ONLY, what)
     follower = Step(leader, Stored(leader.vote, leader.log.last), replace(shorter, role=Follower()), ())
     assert LEADER_APPEND_ONLY not in {one.name for one in Safety().check(record_of(follower), sim.world)}
@@ -186,7 +186,7 @@ def test_a_snapshot_of_what_was_never_committed_is_named() -> None:
     install = InstallSnapshot(meta)
     step = Step(state, Boot(), replace(state, disk=state.disk.after(install)), (install,))
     found = Safety().check(record_of(step), sim.world)
-    assert [one.what for one in found] == ["node 1 has a snapshot to T7-N2.50, which was never committed"]
+    assert [one.what for one in found] == ["n1 has a snapshot up to entry 50 of term 7, which was never committed"]
 
 
 def record_of(step: Step) -> Record:

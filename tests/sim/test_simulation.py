@@ -622,11 +622,11 @@ def test_operators_may_beat_purge_and_configure() -> None:
 
 def test_everything_says_what_it_is() -> None:
     sim = Simulation(nodes=2, seed=7)
-    assert repr(sim) == "<simulation of 2 nodes, seed 7, at 0.000 s: nobody leads>"
+    assert repr(sim) == "<simulation of 2 nodes, seed 7, at 0.000 s: no leader>"
     call = sim.write({"op": "put", "key": "x", "value": 1})
     assert repr(call).endswith(": waiting>")
     sim.run_until(lambda _: call.done)
-    assert repr(sim).endswith(f": node {sim.leader} leads>")
+    assert repr(sim).endswith(f": n{sim.leader} leads>")
     assert repr(call).endswith(": ok, None>")
     assert "failed: " in repr(sim.read("x", to=3 - (sim.leader or 0), policy="lease"))
     sim.crash(2)

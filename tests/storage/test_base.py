@@ -41,7 +41,7 @@ def test_a_command_that_does_not_fit_is_refused_in_words(command: Purge, words: 
 @pytest.mark.parametrize(
     "command", [Truncate(4), SaveSnapshot(snapshot(4, b"")), InstallSnapshot(snapshot(4, b"")), Purge(entry(6).id)]
 )
-def test_nothing_may_leave_a_hole_behind_the_snapshot(command: Truncate) -> None:
+def test_nothing_may_leave_a_hole_after_the_snapshot(command: Truncate) -> None:
     disk = Disk(log=Log(start=entry(5).id, last=entry(5).id), snapshot=SNAPSHOT)
     with pytest.raises(StorageFailed):
         apply_commands(disk, [command])

@@ -126,7 +126,7 @@ class ForgetsVotes(MemoryStorage):
 
 
 class TruncatesOneTooMany(MemoryStorage):
-    """Reads "behind" as "from … on"."""
+    """Truncates from an index on, and not after it."""
 
     async def write(self, commands: Sequence[StorageCommand]) -> None:
         worse = [Truncate(max(0, one.after - 1)) if isinstance(one, Truncate) else one for one in commands]
@@ -260,7 +260,7 @@ class OneLeaderARun(MemoryStorage):
 
 
 def rewritten(log: Log, stays: Callable[[Entry], bool]) -> Log:
-    """The log with blanks where an entry does not stay."""
+    """The log with no-ops where an entry does not stay."""
     entries = tuple(one if stays(one) else Entry(one.id, Noop()) for one in log)
     return Log(start=log.start, last=log.start).append(entries)
 

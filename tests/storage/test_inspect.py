@@ -79,7 +79,7 @@ def test_it_reads_like_a_page(directory: Path) -> None:
     lines = "\n".join(" ".join(line.replace("│", " ").split()) for line in str(inspect(directory)).splitlines())
     for line in (
         "vote T2-N3 term 2, node 3 leads",
-        "log 4 entries: 5 to 8; it begins behind T1-N1.4, ends with T2-N3.8",
+        "log 4 entries: 5 to 8; it begins after T1-N1.4, ends with T2-N3.8",
         "membership {1,2,3} + {3,4} (joint)",
         "5 2 N3 noop 0",
         "6 2 N3 configuration 0 {1,2,3} + {3,4}",
@@ -108,7 +108,7 @@ def test_the_command_shows_a_long_log_by_its_ends(tmp_path: Path, capsys: pytest
     assert main(["inspect", str(tmp_path), "--entries", "4"]) == 0
     shown = capsys.readouterr().out
     assert "496 more" in shown
-    assert "begins behind" not in shown, "it begins where every log does"
+    assert "begins after" not in shown, "it begins where every log does"
     assert all(f"b'1:{index}'" in shown for index in (1, 2, 499, 500))
     assert "b'1:3'" not in shown
 

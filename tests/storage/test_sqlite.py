@@ -84,7 +84,7 @@ def change(directory: Path, sql: str) -> None:
         ("UPDATE entries SET place = 11 WHERE place = 7", "entry 11 says it is T1-N1.7"),
         ("INSERT INTO entries SELECT 4, body, checksum FROM entries WHERE place = 5", "should have been purged"),
         ("UPDATE facts SET checksum = 1 WHERE name = 'vote'", "vote has another checksum"),
-        ("DELETE FROM facts WHERE name = 'snapshot'", "no snapshot reaches so far"),
+        ("DELETE FROM facts WHERE name = 'snapshot'", "no snapshot covers the entries before that"),
         ("PRAGMA user_version = 3", "format 3 and this version reads up to 2"),
         ("PRAGMA application_id = 7", "is not a node's database"),
         ("DROP TABLE entries", "no such table: entries"),
@@ -104,9 +104,9 @@ def test_a_log_that_ends_before_its_snapshot_is_damage(tmp_path: Path) -> None:
         opened(tmp_path)
 
 
-def test_an_entry_behind_a_later_term_is_damage(tmp_path: Path) -> None:
+def test_an_entry_after_a_later_term_is_damage(tmp_path: Path) -> None:
     write(tmp_path, append(1, 1, term=3), append(2, 2, term=2))
-    with pytest.raises(StorageFailed, match=r"entry T2-N1\.2 stands behind the later term of T3-N1\.1"):
+    with pytest.raises(StorageFailed, match=r"entry T2-N1\.2 follows the later term of T3-N1\.1"):
         opened(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""`explore` in a terminal: how large a space is, what falls in it, and how to open what was found."""
+"""`explore` in a terminal: how large a space is, what is violated in it, and how to open what was found."""
 
 import pytest
 

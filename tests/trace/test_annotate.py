@@ -364,7 +364,7 @@ def leaders_in_touch() -> Iterable[Stage]:
 
 
 def restarts() -> Iterable[Stage]:
-    """n2 restarts, loyal; n1 resumes its leadership; a server that met the impossible does nothing more."""
+    """n2 restarts, leased; n1 resumes its leadership; a server that met the impossible does nothing more."""
     stage = led(leader_restore=True)
     stage.start(2, stage.states[2].disk)
     stage.start(1, stage.states[1].disk)

@@ -22,7 +22,7 @@ CALM = Config(election_timeout=(0.6, 1.2), heartbeat_interval=0.1)
 PUT = {"op": "put", "key": "x", "value": 1}
 
 
-async def test_changes_of_office_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+async def test_changes_of_leadership_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="pyraft_lab.trace.export"):
         async with LocalCluster(3, config=CALM, observers=[LogExporter()]) as cluster:
             leader = await cluster.wait_leader(20)

@@ -209,7 +209,7 @@ def test_the_inspector_shows_the_runs_own_rule(name: str, swapped: Callable[...,
     if isinstance(event.rule, str) and event.rule.startswith("this run's rule"):
         code = getattr(swapped, "__name__", "")
         assert code == "<lambda>" or f"def {code}" in "\n".join(chunk.rules[event.rule].lines)
-        assert event.lit or name == "fires_first", "a driver asks that rule, not the step"
+        assert event.ran or name == "fires_first", "a driver asks that rule, not the step"
 
 
 def test_raft_and_advanced_are_told_without_a_word_of_own_rules() -> None:

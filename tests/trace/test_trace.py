@@ -86,7 +86,7 @@ def test_an_entry_lives_from_append_to_apply_and_a_replaced_one_is_truncated(sim
     assert "x=2" in set(gone.data)
 
 
-def test_a_frame_is_made_once_and_anew_when_more_has_happened() -> None:
+def test_a_frame_is_made_once_and_again_when_more_has_happened() -> None:
     sim = Simulation(nodes=3)
     first = sim.trace.events
     pd.testing.assert_frame_equal(sim.trace.events, first)

@@ -133,7 +133,7 @@ def test_why_not_a_vote_that_was_never_asked_for_or_asked_in_vain() -> None:
 
 
 def test_why_not_asked_about_what_is_so_says_why_it_is() -> None:
-    assert why_not(led(), committed=2).answer.startswith("Entry 2 (blank, term 1) is committed")
+    assert why_not(led(), committed=2).answer.startswith("Entry 2 (no-op, term 1) is committed")
     assert why_not(led(), leader=1) == why(led(), leader=1)
 
 

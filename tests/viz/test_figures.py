@@ -412,7 +412,7 @@ def test_logs_that_differ_in_between_do_not_agree_up_to_where_they_meet_again() 
 
 def test_entries_of_two_leaders_of_one_term_are_two_entries() -> None:
     rows = [
-        {"node": node, "index": 1, "term": 1, "leader": node, "kind": "blank", "data": "", "appended": 0.1}
+        {"node": node, "index": 1, "term": 1, "leader": node, "kind": "noop", "data": "", "appended": 0.1}
         for node in (1, 2)
     ]
     entries = pd.DataFrame(rows).assign(stored=0.1, committed=None, applied=None, truncated=None)

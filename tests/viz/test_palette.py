@@ -80,7 +80,7 @@ def test_a_figure_without_a_title_or_axes_is_fit_for_any_page_too() -> None:
 
 def test_a_long_title_takes_as_many_lines_as_it_needs() -> None:
     sim = run()
-    short, long = (viz.logs(sim, title=title) for title in ("Logs", "What all the logs hold " * 6))
+    short, long = (viz.logs(sim, title=title) for title in ("Logs", "What all the logs hold " * 7))
     lines = long.layout.title.text.split("<br>")
     assert len(lines) == 3
     assert long.layout.margin.t > short.layout.margin.t

@@ -20,3 +20,9 @@ def test_bars_stand_or_lie_in_a_still_picture() -> None:
     (short, tall), (long, as_tall) = drawn["h"]
     assert tall == as_tall
     assert long == pytest.approx(2 * short, abs=0.2)
+
+
+def test_marks_without_a_look_of_their_own_are_drawn_as_their_line() -> None:
+    chart = Drawing()
+    chart.add_scatter(x=[0, 1, 2], y=[0, 1, 0], mode="lines+markers", line={"color": "#123456"})
+    assert chart.to_svg().count("#123456") == 2

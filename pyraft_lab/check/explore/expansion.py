@@ -139,8 +139,8 @@ class Processes:
 
     def _bags(self, part: Sequence[WorldKey]) -> dict[int, Any]:
         """The messages on their way in the worlds of a part."""
-        shift, values = self.space.in_flight_shift, self.space.bags.values
-        return {bag: values[bag] for bag in {world >> shift for world in part}}
+        shift, values = self.space.in_flight_shift, self.space.multisets.values
+        return {multiset: values[multiset] for multiset in {world >> shift for world in part}}
 
 
 # In the other process
@@ -201,7 +201,7 @@ def _expansions(flat: ExpansionTable) -> Iterator[Expansion]:
 
 
 def _tables(space: StateSpace) -> tuple[Fingerprints[Any], ...]:
-    tables = (space.servers, space.acts, space.contexts, space.bags)
+    tables = (space.servers, space.acts, space.contexts, space.multisets)
     assert all(isinstance(table, Fingerprints) for table in tables), "processes share fingerprints"
     return tables  # type: ignore[return-value]
 

@@ -25,7 +25,7 @@ from pyraft_lab.engine.events import (
 from pyraft_lab.engine.log import Configuration, Entry, Log, Normal
 from pyraft_lab.engine.membership import Change, Membership
 from pyraft_lab.engine.state import Disk, Leader
-from pyraft_lab.engine.timers import Timer
+from pyraft_lab.engine.timers import Timer, TimerKind
 from pyraft_lab.engine.types import LogId, NodeId
 from pyraft_lab.machine import decode
 from pyraft_lab.sim.simulation import Simulation
@@ -64,7 +64,8 @@ class Expire(Struct, frozen=True, tag=True):
     timer: Timer
 
     def __str__(self) -> str:
-        return f"n{self.node}: its {self.timer} timer fires"
+        about = f" for n{self.timer.key}" if self.timer.kind is TimerKind.RETRY else ""
+        return f"n{self.node}: its {self.timer.kind} timer{about} fires"
 
 
 class Submit(Struct, frozen=True, tag=True):

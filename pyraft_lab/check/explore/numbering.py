@@ -66,8 +66,8 @@ class Fingerprints(Table[T]):
                 self.values[number], self.numbers[value] = value, number
 
 
-class BagTable(Fingerprints[tuple[int, ...]]):
-    """The same for tuples of fingerprints in any order: their sum, which is quick to compute."""
+class MultisetTable(Fingerprints[tuple[int, ...]]):
+    """The same for multisets of fingerprints: their sum, which is quick to compute."""
 
     def _fingerprint(self, value: tuple[int, ...]) -> int:
         return sum(value) & (1 << WIDE) - 1

@@ -50,7 +50,7 @@ MANUAL_DELIVERY = Weather(latency=(1000.0, 1000.0), disk=(1000.0, 1000.0))
 def start_from(simulation: Simulation) -> ExplorerState:
     """The present moment of a simulation as a start for searches, once every server is up and every link whole.
 
-    Time and chance stay behind: timers that run may run out in any order, messages arrive in any order or never.
+    Time and chance are left out: timers that run may run out in any order, messages arrive in any order or never.
     """
     origin = simulation.fork()
     origin.heal()
@@ -86,8 +86,8 @@ def _history(states: Iterable[RaftState]) -> HistoryVariables:
     most = max(states, key=lambda one: (one.committed, -one.log.start.index))
     entries = most.log.slice(most.log.first_index, most.committed + 1)
     latest = max((one.vote.term, one.vote.node) for one in states)
-    reigns = frozenset((one.term, one.id) for one in states if isinstance(one.role, Leader))
-    return HistoryVariables(reigns, entries, (latest,) * len(entries), most.log.start)
+    leaderships = frozenset((one.term, one.id) for one in states if isinstance(one.role, Leader))
+    return HistoryVariables(leaderships, entries, (latest,) * len(entries), most.log.start)
 
 
 # To a simulation
@@ -131,8 +131,8 @@ def _repeat(simulation: Simulation, moment: PathStep) -> None:
 
 def _act(simulation: Simulation, act: Action) -> None:
     match act:
-        case Deliver(letter, again):
-            message = _find(simulation, letter)
+        case Deliver(flight, again):
+            message = _find(simulation, flight)
             if again:
                 simulation.duplicate(message)
             simulation.take(simulated.Deliver(message))

@@ -31,9 +31,9 @@ from pyraft_lab.engine.commands import (
 from pyraft_lab.engine.engine import Engine
 from pyraft_lab.engine.events import Boot, Event, Fire, SnapshotBuilt, Stored
 from pyraft_lab.engine.log import SnapshotMeta
-from pyraft_lab.engine.messages import AnyMessage, SnapshotRequest
+from pyraft_lab.engine.messages import AnyMessage
 from pyraft_lab.engine.state import Disk, RaftState
-from pyraft_lab.engine.timers import Timer
+from pyraft_lab.engine.timers import Timer, stopped_by
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import StorageFailed
 from pyraft_lab.sim.facts import Stopped, facts_of
@@ -141,7 +141,7 @@ class _CommandExecutor:
             case SetTimer(timer):
                 self.timers.add(timer)
             case CancelTimer(timer):
-                self.timers = {one for one in self.timers if one.kind != timer.kind or timer.key not in (0, one.key)}
+                self.timers.difference_update(stopped_by(timer, self.timers))
             case SaveVote() | Append() | Truncate() | Purge() | SaveSnapshot() | InstallSnapshot():
                 self.writes.append(command)
             case SendChunk():
@@ -169,10 +169,7 @@ class _CommandExecutor:
 
     def _send_chunk(self, chunk: SendChunk) -> None:
         """The first chunk is the whole snapshot, and always of the newest there is."""
-        message = SnapshotRequest(
-            vote=chunk.vote, meta=chunk.meta, offset=chunk.offset, data=b"", done=True, round=chunk.round
-        )
-        self._send(Message(self.state.id, chunk.dst, message), waits=False)
+        self._send(Message(self.state.id, chunk.dst, chunk.request(b"")), waits=False)
 
     def _queue(self) -> tuple[Write, ...]:
         queue, held = self.before.queue, tuple(self.held)

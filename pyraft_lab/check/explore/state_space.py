@@ -28,7 +28,7 @@ from pyraft_lab.check.explore.bounds import Bounds, Budget, choices, full_budget
 from pyraft_lab.check.explore.exactly_once import EXACTLY_ONCE, MakeMachine, acts_once
 from pyraft_lab.check.explore.explorer_state import Action, Deliver, ExplorerState, apply
 from pyraft_lab.check.explore.history_variables import HistoryVariables, check_facts
-from pyraft_lab.check.explore.numbering import NARROW, WIDE, BagTable, Fingerprints, Memo, Table, fingerprint
+from pyraft_lab.check.explore.numbering import NARROW, WIDE, Fingerprints, Memo, MultisetTable, Table, fingerprint
 from pyraft_lab.check.explore.reads import LocalFacts
 from pyraft_lab.check.explore.server_state import Message, ServerState
 from pyraft_lab.engine.engine import Engine
@@ -105,7 +105,7 @@ class StateSpace:
         self.servers: Table[ServerState] = table()
         self.acts: Table[Action] = table()
         self.contexts: Table[Context] = table()
-        self.bags: Table[InFlight] = BagTable(()) if table is Fingerprints else Table(())
+        self.multisets: Table[InFlight] = MultisetTable(()) if table is Fingerprints else Table(())
         self.posts, self.facts = Table[InFlight](()), Table[LocalFacts](())
         self.order = Memo(self._order)
         self.outcomes = Memo(self._outcome)
@@ -123,13 +123,13 @@ class StateSpace:
         """A world that is spelt out, with the whole budget, as an integer."""
         servers = sum(self.servers.number(one) << shift for one, shift in zip(world.servers, self.shifts, strict=True))
         context = self.contexts.number(Context(world.history, full_budget(self.bounds)))
-        bag = self.bags.number(self._in_flight(world.messages))
-        return servers | context << self.context_shift | bag << self.in_flight_shift
+        multiset = self.multisets.number(self._in_flight(world.messages))
+        return servers | context << self.context_shift | multiset << self.in_flight_shift
 
     def world(self, key: WorldKey) -> ExplorerState:
         """A world spelt out."""
         context = self.contexts.values[key >> self.context_shift & self.mask]
-        acts = (self.acts.values[number] for number in self.bags.values[key >> self.in_flight_shift])
+        acts = (self.acts.values[number] for number in self.multisets.values[key >> self.in_flight_shift])
         return ExplorerState(
             servers=tuple(self.servers.values[key >> shift & self.mask] for shift in self.shifts),
             messages=tuple(act.message for act in acts if isinstance(act, Deliver)),
@@ -148,28 +148,31 @@ class StateSpace:
         """Every act that may happen, by number, the world after it, and the promise it breaks (empty: none)."""
         width, mask = self.width, self.mask
         servers = [key >> shift & mask for shift in self.shifts]
-        calm, bag = key & self.calm, key >> self.in_flight_shift
+        calm, multiset = key & self.calm, key >> self.in_flight_shift
         context = calm >> self.context_shift
-        for act, place, rest in self.deliveries[bag]:
+        for act, place, rest in self.deliveries[multiset]:
             yield act, *self._after(servers, calm, rest, self.outcomes[act << width | servers[place]])
-        for act, place, again, difference in self.copies[bag << width | context]:
-            yield again, *self._after(servers, calm + difference, bag, self.outcomes[act << width | servers[place]])
+        for act, place, again, difference in self.copies[multiset << width | context]:
+            yield (
+                again,
+                *self._after(servers, calm + difference, multiset, self.outcomes[act << width | servers[place]]),
+            )
         for server in servers:
             for act, difference, outcome in self.choices[context << width | server]:
-                yield act, *self._after(servers, calm + difference, bag, outcome)
+                yield act, *self._after(servers, calm + difference, multiset, outcome)
 
-    def _after(self, servers: list[int], calm: int, bag: int, outcome: Outcome) -> tuple[WorldKey, str]:
+    def _after(self, servers: list[int], calm: int, multiset: int, outcome: Outcome) -> tuple[WorldKey, str]:
         difference, sent, news = outcome
         if sent:
             width = self.width
             for place in self.recipients[sent]:
                 sent = self.needed[sent << width | servers[place]]
-            bag = self.mixed[bag << width | sent]
+            multiset = self.mixed[multiset << width | sent]
         if news is None:
-            return calm + difference + (bag << self.in_flight_shift), ""
-        return self._record_change(servers, calm + difference, bag, news)
+            return calm + difference + (multiset << self.in_flight_shift), ""
+        return self._record_change(servers, calm + difference, multiset, news)
 
-    def _record_change(self, servers: list[int], calm: int, bag: int, news: StateChange) -> tuple[WorldKey, str]:
+    def _record_change(self, servers: list[int], calm: int, multiset: int, news: StateChange) -> tuple[WorldKey, str]:
         """Check what happened; drop messages that a later term has made void."""
         broken = ""
         if news.facts:
@@ -184,8 +187,8 @@ class StateSpace:
             there = (news.after if place == news.server else server for place, server in enumerate(servers))
             broken = broken or self._commit_broken(news, tuple(there))
         if news.has_new_term:
-            bag = self.cleared[bag << self.width | news.after]
-        return calm + (bag << self.in_flight_shift), broken
+            multiset = self.cleared[multiset << self.width | news.after]
+        return calm + (multiset << self.in_flight_shift), broken
 
     def _commit_broken(self, news: StateChange, servers: tuple[int, ...]) -> str:
         """The property that a leader's commit violates: a quorum must have the entry on disk."""
@@ -232,10 +235,10 @@ class StateSpace:
 
     def _deliveries(self, key: int) -> tuple[tuple[int, int, int], ...]:
         """Each different message's delivery, the place of its receiver, and the messages left after it."""
-        bag, found = self.bags.values[key], []
-        for place, act in enumerate(bag):
-            if place == 0 or act != bag[place - 1]:
-                rest = self.bags.number(bag[:place] + bag[place + 1 :])
+        multiset, found = self.multisets.values[key], []
+        for place, act in enumerate(multiset):
+            if place == 0 or act != multiset[place - 1]:
+                rest = self.multisets.number(multiset[:place] + multiset[place + 1 :])
                 found.append((act, self._receiver(act), rest))
         return tuple(found)
 
@@ -248,7 +251,7 @@ class StateSpace:
             return ()
         difference = (self.contexts.number(Context(history, left)) - number) << self.context_shift
         found = []
-        for act in sorted(set(self.bags.values[key >> self.width]), key=self.order.__getitem__):
+        for act in sorted(set(self.multisets.values[key >> self.width]), key=self.order.__getitem__):
             again = self.acts.number(Deliver(self._message_of(act), again=True))
             found.append((act, self._receiver(act), again, difference))
         return tuple(found)
@@ -266,12 +269,14 @@ class StateSpace:
     def _cleared(self, key: int) -> int:
         """The messages on their way, without those that are void for one server."""
         server = key & self.mask
-        return self.bags.number(
-            tuple(act for act in self.bags.values[key >> self.width] if not self._is_stale(act, server))
+        return self.multisets.number(
+            tuple(act for act in self.multisets.values[key >> self.width] if not self._is_stale(act, server))
         )
 
     def _mixed(self, key: int) -> int:
-        return self.bags.number(self.in_order(self.bags.values[key >> self.width] + self.posts.values[key & self.mask]))
+        return self.multisets.number(
+            self.in_order(self.multisets.values[key >> self.width] + self.posts.values[key & self.mask])
+        )
 
     def _is_stale(self, act: int, server: int) -> bool:
         """Whether a message can never have an effect: its term is older than its receiver's disk."""
@@ -303,7 +308,7 @@ class StateSpace:
 
     def _message_of(self, act: int) -> Message:
         delivery = self.acts.values[act]
-        assert isinstance(delivery, Deliver), "a bag holds deliveries"
+        assert isinstance(delivery, Deliver), "a multiset holds deliveries"
         return delivery.message
 
     def _receiver(self, act: int) -> int:

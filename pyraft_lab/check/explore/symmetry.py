@@ -35,14 +35,14 @@ class Symmetry:
             {NO_NODE: NO_NODE, **dict(zip(space.nodes, named, strict=True))} for named in permutations(space.nodes)
         ]
         self.servers, self.contexts = Memo(self._server), Memo(self._context)
-        self.acts, self.bags = Memo(self._act), Memo(self._in_flight)
+        self.acts, self.multisets = Memo(self._act), Memo(self._in_flight)
 
     def representative(self, key: WorldKey) -> WorldKey:
         """The least of all renamed worlds."""
         space = self.space
         images = [self.servers[key >> shift & space.mask] for shift in space.shifts]
         images.append(self.contexts[key >> space.context_shift & space.mask])
-        images.append(self.bags[key >> space.in_flight_shift])
+        images.append(self.multisets[key >> space.in_flight_shift])
         return min(map(sum, zip(*images, strict=True)))
 
     def _server(self, number: int) -> tuple[int, ...]:
@@ -58,9 +58,9 @@ class Symmetry:
 
     def _in_flight(self, number: int) -> tuple[int, ...]:
         space = self.space
-        acts = [self.acts[act] for act in space.bags.values[number]]
+        acts = [self.acts[act] for act in space.multisets.values[number]]
         images = (space.in_order(image) for image in zip(*acts, strict=True)) if acts else ((),) * len(self.namings)
-        return tuple(space.bags.number(image) << space.in_flight_shift for image in images)
+        return tuple(space.multisets.number(image) << space.in_flight_shift for image in images)
 
     def _act(self, number: int) -> tuple[int, ...]:
         act = self.space.acts.values[number]

@@ -61,7 +61,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
 def _explain_order(verdict: Verdict) -> str:
     silent = sum(operation.returned is None for operation in verdict.history)
     used = sum(operation.returned is None for operation in verdict.order)
-    guesses = f"  Of {silent:,} operations without an answer it lets {used:,} take effect." if silent else ""
+    guesses = f" Of the operations without an answer, {used:,} of {silent:,} took effect in it." if silent else ""
     return (
         f"Linearizable: {len(verdict.history) - silent:,} answered operations on {_objects(verdict.keys)} "
         f"have an order that explains every answer.{guesses}"

@@ -2,7 +2,7 @@
 
 >>> mutant = MUTANTS["ignores-logs"]
 >>> mutant.description, mutant.section, mutant.violates
-('votes without asking whose log is longer', '§5.4.1', ('leader completeness',))
+('votes without comparing the logs', '§5.4.1', ('leader completeness',))
 """
 
 from collections.abc import Mapping
@@ -15,5 +15,14 @@ from pyraft_lab.check.mutants.replication import COMMIT, LOGS
 
 PARTS = (VOTES, LOGS, COMMIT, MEMBERSHIP, SNAPSHOT, READ, LEASES, SESSIONS)
 """The mutants of each part of Raft."""
-MUTANTS: Mapping[str, Mutant] = {one.name: one for part in PARTS for one in part}
+FORMER_NAMES = {"is-disloyal": "ignores-vote-leases"}
+"""Names of earlier versions, which still find their mutant."""
+
+
+class _ByName(dict[str, Mutant]):
+    def __missing__(self, name: str) -> Mutant:
+        return self[FORMER_NAMES[name]]
+
+
+MUTANTS: Mapping[str, Mutant] = _ByName({one.name: one for part in PARTS for one in part})
 """Every mutant by name, part by part of Raft."""

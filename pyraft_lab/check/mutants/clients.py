@@ -39,10 +39,10 @@ SNAPSHOT = (
 READ = (
     Mutant(
         name="reads-at-once",
-        description="answers a read without asking anybody whether it still leads",
+        description="answers a read without asking any server whether it still leads",
         section="§8, dissertation §6.4",
         violates=(LINEARIZABLE,),
-        hint="a leader that nobody has told of its successor",
+        hint="a leader that does not know of its successor",
         rules={"is_read_safe": wrong.reads_at_once},
         scenario=StaleReadScenario("cut off", "index"),
     ),
@@ -88,7 +88,7 @@ LEASES = (
         scenario=StaleReadScenario("cut off"),
     ),
     Mutant(
-        name="is-disloyal",
+        name="ignores-vote-leases",
         description="votes against a leader it has just heard from, while others read by that leader's lease",
         section="dissertation §4.2.3, §6.4.1",
         violates=(LINEARIZABLE,),

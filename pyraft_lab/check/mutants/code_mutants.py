@@ -234,8 +234,8 @@ MACHINE = (
         hint="the answer was lost, then the log was purged, then the client asked again",
         edit=Edit(
             "pyraft_lab.machine:Sessions.snapshot",
-            "for client, one in self.sessions.items()]",
-            "for client, one in ()]",
+            "in sorted((one.used, client) for client, one in self.sessions.items())",
+            "in ()",
         ),
         seed=7,
     ),

@@ -122,7 +122,7 @@ def fits_by_length(log: Log, prev: LogId) -> bool:
 
 
 def appends_duplicates(log: Log, entries: Sequence[Entry]) -> Sequence[Entry]:
-    """Writes what it holds already once more, and loses what stood behind it."""
+    """Writes entries that it already holds once more, and loses those after them."""
     return [entry for entry in entries if entry.index > log.start.index]
 
 
@@ -137,7 +137,7 @@ def asks_for_all(log: Log, _prev: LogId) -> LogId:
 
 
 def follows_old_leaders(new: Vote, old: Vote) -> bool:
-    """Follows whoever says that it was elected, in whatever term."""
+    """Follows every server that says it was elected, in any term."""
     return new.committed or rules.supersedes(new, old)
 
 
@@ -166,7 +166,7 @@ def commits_with_half(state: RaftState) -> Index:
 
 
 def counts_learners(state: RaftState) -> Index:
-    """Counts whoever holds the entry, whether it votes or only listens."""
+    """Counts every server that holds the entry, voters and learners alike."""
     return _commit(state, _middle(state.membership.nodes, state.matched))
 
 
@@ -303,7 +303,8 @@ class WithoutSessions(Sessions):
     """Carries a command out as often as it is sent."""
 
     def _once(self, index: Index, sealed: Sealed) -> Answer:
-        self.sessions.pop(sealed.client, None)
+        if sealed.client in self.sessions:
+            self.sessions = self.sessions.without(sealed.client)
         return super()._once(index, sealed)
 
     def outcome(self, _client: int, _serial: int) -> Answer | None:

@@ -11,7 +11,7 @@ JOINT = RandomWalk(steps=500, change=0.06, multi_voter_changes=1.0, write=0.03)
 MEMBERSHIP = (
     Mutant(
         name="any-set-elects",
-        description="while joint, is content with a majority of one of the two voter sets",
+        description="is content with a majority of one of the two voter sets while joint",
         section="§6",
         violates=(ELECTION_SAFETY, LEADER_COMPLETENESS),
         hint="the old majority and the new one need not know of each other",
@@ -22,7 +22,7 @@ MEMBERSHIP = (
     ),
     Mutant(
         name="union-elects",
-        description="while joint, counts old and new voters as one set when it counts votes",
+        description="counts old and new voters as one set when it counts votes",
         section="§6",
         violates=(ELECTION_SAFETY, LEADER_COMPLETENESS),
         hint="a majority of all may be without a majority of the old ones",
@@ -33,7 +33,7 @@ MEMBERSHIP = (
     ),
     Mutant(
         name="union-commits",
-        description="while joint, counts old and new voters as one set when it counts copies",
+        description="counts old and new voters as one set when it counts copies",
         section="§6",
         violates=(COMMIT_IS_BACKED, LEADER_COMPLETENESS),
         hint="a majority of all may be without a majority of the old ones",
@@ -44,7 +44,7 @@ MEMBERSHIP = (
     ),
     Mutant(
         name="new-voters-commit",
-        description="while joint, counts only the copies of the new voters",
+        description="counts only the copies of the new voters while joint",
         section="§6",
         violates=(COMMIT_IS_BACKED, LEADER_COMPLETENESS),
         hint="the old voters still elect",
@@ -58,7 +58,7 @@ MEMBERSHIP = (
         description="goes from the old voters to the new ones without a joint membership between",
         section="§6, Figure 10",
         violates=(LEADER_COMPLETENESS, ELECTION_SAFETY, COMMIT_IS_BACKED),
-        hint="who has not heard of the change elects among the old voters",
+        hint="a server that has not heard of the change elects among the old voters",
         rules={"next_membership": wrong.changes_at_once},
         scenario=JOINT,
         learners=2,

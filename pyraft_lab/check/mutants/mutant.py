@@ -21,7 +21,8 @@ class Mutant(Struct, frozen=True, kw_only=True):
     """A Raft that is wrong in one place.
 
     ``rules`` (or ``config``, or ``machine``) are what it does otherwise, ``does`` says so in words and ``section``
-    where the right answer stands; ``violates`` names the properties that may fall first, ``hint`` helps to see why.
+    where the right answer stands; ``violates`` names the properties that may be violated first, and ``hint`` helps to
+    see why.
     A ``trial`` of ``nodes`` servers (and ``learners``) under ``settings`` catches it, with ``seed`` at once.
     """
 

@@ -21,7 +21,7 @@ ONE_BY_ONE = {"max_append_entries": 1}
 LOGS = (
     Mutant(
         name="accepts-before-disk",
-        description="acknowledges entries first, and writes them then",
+        description="acknowledges entries first, and writes them afterwards",
         section="§5.3, Figure 2",
         violates=(DURABLE_BEFORE_ANSWER, COMMIT_IS_BACKED),
         hint="the leader counts a copy that a loss of power takes back",
@@ -42,7 +42,7 @@ LOGS = (
         description="truncates its log on every append, also where the entries are there already",
         section="§5.3",
         violates=(COMMIT_IS_BACKED, NOTHING_IMPOSSIBLE, DURABLE_BEFORE_ANSWER),
-        hint="an append that is late, or arrives twice, cuts off what came behind it",
+        hint="an append that is late, or arrives twice, cuts off what came after it",
         rules={"new_entries": wrong.appends_duplicates},
         scenario=RandomWalk(duplicate=0.05),
         seed=6,
@@ -52,13 +52,13 @@ LOGS = (
         description="leaves what it has as it is, and takes only entries beyond its end",
         section="§5.3",
         violates=(DURABLE_BEFORE_ANSWER, LOG_MATCHING, STATE_MACHINE_SAFETY),
-        hint="a follower whose last entry nobody else has",
+        hint="a follower has a last entry that no other server has",
         rules={"new_entries": wrong.keeps_conflicts},
         seed=22,
     ),
     Mutant(
         name="obeys-old-leaders",
-        description="follows whoever was elected once, in whatever term",
+        description="follows every leader that was once elected, even of an earlier term",
         section="§5.1",
         violates=(
             ONE_VOTE_A_TERM,

@@ -41,7 +41,6 @@ from pyraft_lab.sim.world import (
     World,
     Write,
     actions,
-    find_asked,
 )
 from pyraft_lab.trace.record import Flight
 
@@ -140,7 +139,7 @@ class Walker:
             case WakeClient():
                 return False
             case Reach(client, request):
-                return find_asked(world.asked, client, request).node in self.awake
+                return world.asked.find(client, request).node in self.awake
             case FireTimer(node, timer):
                 return node in self.awake and timer.kind is not TimerKind.LEASE
             case GiveUp():

@@ -1,4 +1,4 @@
-// Bundled from lab/js/src by lab/js/build.js; change it there. Sources: 6b12e19f77c37763ed1f471eaf1f40ffa10b42e970f8bd1117c1721940783805
+// Bundled from lab/js/src by lab/js/build.js; change it there. Sources: 449f740981fb44bf5d9e5fd813e9b73f4aff0681248126c48283c432aeaa46f2
 
 // src/tools.js
 var clamp = (low, value, high) => Math.max(low, Math.min(high, value));
@@ -1315,12 +1315,12 @@ var InspectorView = class {
     const at = h("span", { style: light }, event.node ? ` at ${name(event.node)}` : "");
     const parts = heading ? [h("h4", {}, `${heading}: event ${number}`), h("div", {}, event.text)] : [h("h3", {}, `Event ${number}`, at)];
     const rule = event.rule && store.rules[event.rule];
-    if (rule) parts.push(...this.rule(rule, event.lit ?? []));
+    if (rule) parts.push(...this.rule(rule, event.ran ?? []));
     if (event.cause != null) parts.push(section("because", this.chain(event.cause)));
     return parts;
   }
-  /** @param {import("./wire.js").RuleSource} rule @param {number[]} lit */
-  rule(rule, lit) {
+  /** @param {import("./wire.js").RuleSource} rule @param {number[]} ran */
+  rule(rule, ran) {
     const label = h(
       "div",
       {},
@@ -1329,16 +1329,16 @@ var InspectorView = class {
     );
     return [
       h("div", {}, label, h("div", { class: "rl-sub" }, rule.meaning)),
-      section(`decided in ${rule.where}: the marked lines ran`, this.code(rule, lit))
+      section(`decided in ${rule.where}: the marked lines ran`, this.code(rule, ran))
     ];
   }
-  /** @param {import("./wire.js").RuleSource} rule @param {number[]} lit */
-  code(rule, lit) {
-    const marked = new Set(lit);
+  /** @param {import("./wire.js").RuleSource} rule @param {number[]} ran */
+  code(rule, ran) {
+    const marked = new Set(ran);
     const lines = dedent(rule.lines).map((line, place) => {
       const code = line.trimStart();
       const look = {
-        class: marked.has(rule.first + place) ? "rl-lit" : null,
+        class: marked.has(rule.first + place) ? "rl-ran" : null,
         style: `--rl-deep:${line.length - code.length}`
       };
       return h("span", look, code || " ");
@@ -2745,7 +2745,7 @@ var Lab = class {
       console.error(error);
     }
   }
-  /** @param {Told} message */
+  /** @param {Update} message */
   take(message) {
     if (message.type === "chunk") this.store.takeChunk(message.branch, message.chunk);
     else if (message.type === "timeline") this.grow(message.timeline);

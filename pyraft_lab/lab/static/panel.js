@@ -1,4 +1,4 @@
-// Bundled from lab/js/src by lab/js/build.js; change it there. Sources: 6b12e19f77c37763ed1f471eaf1f40ffa10b42e970f8bd1117c1721940783805
+// Bundled from lab/js/src by lab/js/build.js; change it there. Sources: 449f740981fb44bf5d9e5fd813e9b73f4aff0681248126c48283c432aeaa46f2
 
 // src/panel.js
 var make = (tag, look, text) => Object.assign(document.createElement(tag), { className: look, textContent: text ?? "" });

@@ -47,12 +47,12 @@ class Random:
     """The random numbers of one plan; the same seed gives the same numbers."""
 
     def __init__(self, seed: int, nodes: int) -> None:
-        self.seed, self.nodes, self.thrown = seed, range(1, nodes + 1), 0
+        self.seed, self.nodes, self.drawn = seed, range(1, nodes + 1), 0
 
     def fraction(self) -> float:
         """A number in [0, 1)."""
-        self.thrown += 1
-        return chance(self.seed, Purpose.FAULT, 0, self.thrown)
+        self.drawn += 1
+        return chance(self.seed, Purpose.FAULT, 0, self.drawn)
 
     def between(self, low: float, high: float) -> float:
         """A number from ``low`` to ``high``, to the millisecond."""
@@ -60,7 +60,7 @@ class Random:
 
     def low_or_up_to(self, low: float, high: float) -> float:
         """``low`` half of the time, else a number up to ``high``; it takes no throw, so that plans stay as they are."""
-        luck = 2 * chance(self.seed, Purpose.FAULT, 1, self.thrown) - 1
+        luck = 2 * chance(self.seed, Purpose.FAULT, 1, self.drawn) - 1
         return round(low + (high - low) * max(luck, 0.0), 3)
 
     def choose(self, things: Sequence[T]) -> T:
@@ -68,20 +68,20 @@ class Random:
         return things[int(self.fraction() * len(things))]
 
     def shuffled(self, things: Sequence[T]) -> list[T]:
-        """All of them in any order."""
+        """The same things in random order."""
         return [thing for _, thing in sorted((self.fraction(), thing) for thing in things)]
 
     def node(self) -> NodeId:
-        """Any server."""
+        """A random server."""
         return self.choose(self.nodes)
 
     def victim(self) -> NodeOrLeader:
-        """Half of the time whoever leads, for that hurts most."""
+        """The leader half of the time, because that disturbs most; else any server."""
         return "leader" if self.fraction() < 0.5 else self.node()
 
 
 FaultGenerator = Callable[[Random, float, float], AnyFault]
-"""Makes a fault: at which time, and for how long if it lasts."""
+"""Makes a fault from random choices, its time and, if it lasts, its duration, both in seconds."""
 
 
 def storm(random: Random, at: float, lasts: float) -> AnyFault:
@@ -309,15 +309,15 @@ def plan_of(profile: FaultProfile, *, seed: int, nodes: int, seconds: float) -> 
 
 def _faults(profile: FaultProfile, random: Random, seconds: float) -> list[AnyFault]:
     alone = len(random.nodes) < 2
-    urn = [
+    kinds = [
         maker for maker, often in profile.generators for _ in range(often) if not (alone and maker in TWO_SERVER_FAULTS)
     ]
     faults: list[AnyFault] = []
-    if not urn:
+    if not kinds:
         return faults
     at = random.between(*profile.gap)
     while at < seconds:
-        faults.append(random.choose(urn)(random, at, random.between(*profile.lasts)))
+        faults.append(random.choose(kinds)(random, at, random.between(*profile.lasts)))
         gap = (0.001, 0.02) if random.fraction() < profile.bursts else profile.gap
         at = round(at + random.between(*gap), 3)
     return faults

@@ -111,7 +111,7 @@ def holders(step: Step, index: Index) -> frozenset[NodeId]:
 
 
 def applied(step: Step) -> Remarks:
-    """Commands given to the state machine; blank entries and memberships are not for it."""
+    """Commands given to the state machine; no-ops and memberships are not for it."""
     entries: list[Entry] = [entry for apply in commands(step, Apply) for entry in apply.entries]
     orders = [entry for entry in entries if isinstance(entry.payload, Normal)]
     if orders:

@@ -131,7 +131,7 @@ FIRST_ENTRY = Rule(
     "first entry of a leadership",
     "§5.4.2, §8",
     become_leader,
-    "A new leader appends a blank entry: with it all earlier entries commit.",
+    "A new leader appends a no-op entry: with it all earlier entries commit.",
 )
 ELECTION_LOST = Rule("election lost", "§5.2", on_vote_response, "A majority can no longer be reached.", DECISIVE)
 
@@ -330,9 +330,9 @@ def elected(step: Step, majority: str) -> Remarks:
     """The candidate becomes leader."""
     rule = cause(step, ELECTED_JOINTLY if step.before.membership.is_joint else ELECTED, has_won)
     yield Explained(rule, lambda: f"becomes leader of term {step.after.term} with the votes of {majority}")
-    blank = step.after.log.last
-    if blank != step.before.log.last:
-        yield Explained(FIRST_ENTRY, lambda: f"appends a blank {entry_name(blank)}")
+    noop = step.after.log.last
+    if noop != step.before.log.last:
+        yield Explained(FIRST_ENTRY, lambda: f"appends the no-op {entry_name(noop)}")
 
 
 def own_vote_stored(step: Step) -> Remarks:

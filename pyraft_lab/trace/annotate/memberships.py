@@ -125,7 +125,7 @@ def _entered(entry: Entry) -> Remarks:
     membership = payload.membership
     if membership.is_joint:
         old, new = (voters(config) for config in (membership.configs[0], membership.configs[-1]))
-        both = f"from now on a majority of {old} and one of {new} must agree"
+        both = f"from now on both a majority of {old} and a majority of {new} must agree"
         yield Explained(
             JOINT_ENTERED, lambda: f"enters the joint membership {membership} with entry {entry.index}: {both}"
         )

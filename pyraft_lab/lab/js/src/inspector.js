@@ -154,13 +154,13 @@ export class InspectorView {
       ? [h("h4", {}, `${heading}: event ${number}`), h("div", {}, event.text)]
       : [h("h3", {}, `Event ${number}`, at)];
     const rule = event.rule && store.rules[event.rule];
-    if (rule) parts.push(...this.rule(rule, event.lit ?? []));
+    if (rule) parts.push(...this.rule(rule, event.ran ?? []));
     if (event.cause != null) parts.push(section("because", this.chain(event.cause)));
     return parts;
   }
 
-  /** @param {import("./wire.js").RuleSource} rule @param {number[]} lit */
-  rule(rule, lit) {
+  /** @param {import("./wire.js").RuleSource} rule @param {number[]} ran */
+  rule(rule, ran) {
     const label = h(
       "div",
       {},
@@ -169,17 +169,17 @@ export class InspectorView {
     );
     return [
       h("div", {}, label, h("div", { class: "rl-sub" }, rule.meaning)),
-      section(`decided in ${rule.where}: the marked lines ran`, this.code(rule, lit)),
+      section(`decided in ${rule.where}: the marked lines ran`, this.code(rule, ran)),
     ];
   }
 
-  /** @param {import("./wire.js").RuleSource} rule @param {number[]} lit */
-  code(rule, lit) {
-    const marked = new Set(lit);
+  /** @param {import("./wire.js").RuleSource} rule @param {number[]} ran */
+  code(rule, ran) {
+    const marked = new Set(ran);
     const lines = dedent(rule.lines).map((line, place) => {
       const code = line.trimStart();
       const look = {
-        class: marked.has(rule.first + place) ? "rl-lit" : null,
+        class: marked.has(rule.first + place) ? "rl-ran" : null,
         style: `--rl-deep:${line.length - code.length}`,
       };
       return h("span", look, code || " ");

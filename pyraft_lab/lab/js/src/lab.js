@@ -27,7 +27,7 @@ import { TimelineView } from "./timeline.js";
 import { termColour } from "./tools.js";
 
 /** @typedef {import("./wire.js").LiveOrder} Order */
-/** @typedef {import("./wire.js").Told} Told */
+/** @typedef {import("./wire.js").Update} Update */
 /** @typedef {import("./scenes.js").Scene} Scene */
 
 const STAYS = 20000; // milliseconds after which a live cluster's session hears that somebody still looks
@@ -140,7 +140,7 @@ export class Lab {
     }
   }
 
-  /** @param {Told} message */
+  /** @param {Update} message */
   take(message) {
     if (message.type === "chunk") this.store.takeChunk(message.branch, message.chunk);
     else if (message.type === "timeline") this.grow(message.timeline);

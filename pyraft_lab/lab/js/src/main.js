@@ -7,7 +7,7 @@
 
 import { Lab } from "./lab.js";
 
-/** @typedef {import("./wire.js").Told} Told */
+/** @typedef {import("./wire.js").Update} Update */
 /** @typedef {import("./wire.js").OfflinePage} OfflinePage */
 
 /**
@@ -32,7 +32,7 @@ function render({ model, el }) {
   let lab = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let waits;
-  /** @type {((message: Told) => void) | undefined} */
+  /** @type {((message: Update) => void) | undefined} */
   let hear;
   /** @param {string | null} why */
   const silent = (why) => {

@@ -5,7 +5,7 @@ import { keyScene, nextScene } from "./scenes.js";
 /** @typedef {import("./wire.js").Chunk} Chunk */
 /** @typedef {import("./wire.js").Timeline} Timeline */
 /** @typedef {import("./wire.js").Asked} Asked */
-/** @typedef {import("./wire.js").Told} Told */
+/** @typedef {import("./wire.js").Update} Update */
 /** @typedef {Chunk & { scenes: import("./scenes.js").Scene[] }} PlayedChunk */
 
 /**
@@ -16,7 +16,7 @@ import { keyScene, nextScene } from "./scenes.js";
  * @property {() => import("./wire.js").Header} header
  * @property {() => [string, Chunk][]} chunks
  * @property {(message: Asked) => void} send
- * @property {(take: (message: Told) => void) => void} listen
+ * @property {(take: (message: Update) => void) => void} listen
  */
 
 export const CHUNK = 64; // events in one

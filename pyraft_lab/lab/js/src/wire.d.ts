@@ -1,6 +1,6 @@
 // What the Lab's drawing and Python say to each other. Generated from lab/wire.py: change it there.
 
-export type Told = HeaderNews | ChunkNews | TimelineNews | GateNews | Go | Failure;
+export type Update = HeaderNews | ChunkNews | TimelineNews | GateNews | Go | Failure;
 
 export type Asked = Hello | Want | Ahead | Seen | Act | Bye;
 
@@ -32,7 +32,7 @@ export interface Ahead {
 export type Band = [event: number, time: number, term: number, leader: number];
 
 /** What one log entry says; its name in the book is `index.term.leader`. */
-export type BookEntry = [label: string, kind: "blank" | "write" | "members", membership: Voters | null];
+export type BookEntry = [label: string, kind: "noop" | "write" | "members", membership: Voters | null];
 
 /** It was closed. */
 export interface Bye {
@@ -327,7 +327,7 @@ export interface Scene {
   decisions: Decision[];
 }
 
-/** One event and what it changed; `lit` are the lines of its rule that ran, `nodes` the new values of fields. */
+/** One event and what it changed; `ran` are the lines of its rule that ran, `nodes` the new values of fields. */
 export interface SceneEvent {
   id: number;
   time: number;
@@ -341,7 +341,7 @@ export interface SceneEvent {
   sent: MessageDrawing[];
   gone: Gone[];
   rule?: string;
-  lit?: number[];
+  ran?: number[];
   nodes?: Record<string, Partial<ServerDrawing>>;
   cuts?: [number, number][];
   decisions?: Decision[];

@@ -163,9 +163,9 @@ test("the plain view says nothing that its chapter does not explain", () => {
   const append = message(1, { kind: "AppendRequest", glyph: "A", entries: 2 });
   assert.deepEqual([messageLabel(append, true), messageLabel(append)], ["A", "A2"]);
   assert.deepEqual([messageSays(append, true), messageSays(append)], ["I lead: store this", "append these entries"]);
-  const blank = { what: "commit", by: 1, term: 1, title: "", line: "entry 2 …", plain: "they follow it", sets: [] };
-  assert.deepEqual([asFirstTold(blank).what, asFirstTold(blank).line], ["leads", "they follow it"]);
-  assert.equal(asFirstTold({ ...blank, writes: true }).what, "commit");
+  const noop = { what: "commit", by: 1, term: 1, title: "", line: "entry 2 …", plain: "they follow it", sets: [] };
+  assert.deepEqual([asFirstTold(noop).what, asFirstTold(noop).line], ["leads", "they follow it"]);
+  assert.equal(asFirstTold({ ...noop, writes: true }).what, "commit");
   const offered = labels(serverActions(1, keyScene(key()), (verb) => FIRST.has(verb)));
   assert.deepEqual(offered, ["Crash", "Pause", "Isolate"]);
 });
