@@ -299,7 +299,9 @@ class _Handles:
         self._cluster = cluster
 
     def nodes(self) -> Sequence[NodeId]:
-        return tuple(self._cluster.metrics)
+        if self._cluster._thread is None:  # noqa: SLF001 (its own transport, asked at every turn of a client)
+            raise copy(NOT_RUNNING)
+        return tuple(self._cluster.nodes)
 
     async def ask(self, node: NodeId, request: Request, /) -> Any:
         return await self._cluster.raft(node).serve(request)

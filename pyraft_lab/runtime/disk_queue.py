@@ -1,7 +1,8 @@
 """The work queue of a node's disk: one batch at a time; messages that depend on a batch leave once it is durable.
 
 The node goes on while a batch is written; everything it wants written meanwhile is the next batch. Under load the
-batches become larger and the flushes fewer (group commit).
+batches become larger and the flushes fewer (group commit). A disk in memory has nothing to wait for: it is written at
+once.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from pyraft_lab.engine.commands import StorageCommand
 from pyraft_lab.engine.events import Stored
 from pyraft_lab.storage.base import Storage
+from pyraft_lab.storage.memory import MemoryStorage
 from pyraft_lab.trace.record import EventId
 
 Job = Callable[[], Awaitable[None]]
@@ -20,6 +22,7 @@ class DiskQueue:
 
     def __init__(self, storage: Storage, stored: Callable[[Stored, EventId], None]) -> None:
         self._storage, self._stored = storage, stored
+        self._memory = storage if type(storage) is MemoryStorage else None  # a subclass may have a write of its own
         self._commands: list[StorageCommand] = []
         self._reached: tuple[Stored, EventId] | None = None
         self._releases: list[Callable[[], None]] = []
@@ -29,17 +32,25 @@ class DiskQueue:
 
     def write(self, commands: list[StorageCommand], reached: Stored, cause: EventId) -> None:
         """Queue the storage commands of the step ``cause``; ``reached`` names the state once they are durable."""
+        if self._memory is not None and not self._is_waiting:
+            self._memory.write_now(commands)
+            self._stored(reached, cause)
+            return
         self._commands += commands
         self._reached = reached, cause
         self._work.set()
 
     def after(self, release: Callable[[], None]) -> None:
         """Call ``release`` once all earlier writes are durable: at once if they are."""
-        if not (self._commands or self._releases or self._is_busy):
+        if not self._is_waiting:
             release()
             return
         self._releases.append(release)
         self._work.set()
+
+    @property
+    def _is_waiting(self) -> bool:
+        return bool(self._commands or self._releases or self._jobs or self._is_busy)
 
     def read(self, job: Job) -> None:
         """Queue ``job``, which uses the storage after everything queued earlier."""

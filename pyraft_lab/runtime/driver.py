@@ -183,21 +183,21 @@ class Driver:
         while True:
             self.changed()
             await self._awake.wait()
-            await self._is_going.wait()
+            if not self._is_going.is_set():
+                await self._is_going.wait()
             self._awake.clear()
             self._take_all()
             if self._fatal is not None:
                 raise self._fatal
-            await asyncio.sleep(0)
+            if self._awake.is_set():
+                await asyncio.sleep(0)  # else it waits, and others run, anyway
 
     def _take_all(self) -> None:
         """All pending events, messages before timers: a slow node must not suspect a leader it has heard from.
 
         Timers come before requests, so a request never sees a lease that expired meanwhile.
         """
-        while self._told:
-            event, cause = self._told.popleft()
-            self._step_after_due_timers(event, cause)
+        self._take_told()
         for _ in range(min(len(self._envelopes), MAX_ENVELOPES)):
             src, envelope = self._envelopes.popleft()
             self._step_after_due_timers(Receive(src, envelope.message), envelope.cause, envelope.id)
@@ -206,9 +206,15 @@ class Driver:
             self._turn(Fire(timer), cause)
         for event in self.requests.take(room_for(self.state)):
             self._step_after_due_timers(event)
+        self._take_told()  # a disk in memory has stored everything by now
         self._fail_undecided_writes()
         if self._envelopes or self.requests.has_writes:
             self._awake.set()
+
+    def _take_told(self) -> None:
+        while self._told:
+            event, cause = self._told.popleft()
+            self._step_after_due_timers(event, cause)
 
     @property
     def grace(self) -> float:

@@ -100,6 +100,8 @@ def alarms_after(raised: Mapping[NodeId, str], step: Step) -> Mapping[NodeId, st
 
     A peer that an operator allows to start again from nothing (``AllowRevert``) is no longer among them.
     """
+    if not raised and Alarm not in map(type, step.commands):
+        return NONE  # as after nearly every step
     new = {one.peer: one.what for one in step.commands if isinstance(one, Alarm)}
     if not isinstance(step.after.role, Leader):
         return NONE

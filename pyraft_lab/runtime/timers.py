@@ -4,6 +4,7 @@ The clock decides when a timer has expired, not the event loop: a process may ha
 """
 
 import asyncio
+import math
 import random
 import sys
 import time
@@ -44,20 +45,26 @@ class Running(NamedTuple):
     at: float
     sequence: int
     cause: EventId
-    alarm: asyncio.TimerHandle
     extension: float
     extended: int = 0
 
 
 class Timers:
-    """Run the timers that the engine sets; an expired timer stays until it is taken."""
+    """Run the timers that the engine sets; an expired timer stays until it is taken.
+
+    Most timers are set again long before they expire: each has one item in the queue, which may be too early, and all
+    share one alarm of the loop.
+    """
 
     def __init__(self, wake: Callable[[], None], chance: random.Random) -> None:
         self._wake, self._chance = wake, chance
         self._loop = asyncio.get_running_loop()
         self._now = self._loop.time if isinstance(self._loop, VirtualLoop) else now
         self._running: dict[Timer, Running] = {}
-        self._queue: list[tuple[float, int, Timer]] = []
+        self._queue: list[tuple[float, Timer]] = []
+        self._queued: dict[Timer, float] = {}
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = 0.0
         self._rung: dict[Timer, None] = {}
         self._places = count()
         self._rounds: dict[int, float] = {}
@@ -74,9 +81,9 @@ class Timers:
 
     def overdue(self, *, frozen_too: bool = False) -> tuple[Timer, ...]:
         """All expired timers, the longest due first; those of a frozen clock only with ``frozen_too``."""
-        if (self._is_frozen and not frozen_too) or not self._has_overdue():
-            return ()
         limit = self._now()
+        if (self._is_frozen and not frozen_too) or not (self._rung or self._has_expired(limit)):
+            return ()
         return tuple(sorted((one for one in self._running if self._running[one].at <= limit), key=self._order))
 
     @property
@@ -90,10 +97,10 @@ class Timers:
         if command.timer.kind is TimerKind.LEASE:
             self._note_round(command.timer.key)
         seconds = delay(config, command.timer.kind, command.backoff, self._chance.random())
-        alarm = self._loop.call_later(seconds, self._ring, command.timer)
-        running = Running(self._now() + seconds, next(self._places), cause, alarm, config.heartbeat_interval)
-        self._running[command.timer] = running
-        heappush(self._queue, (running.at, running.sequence, command.timer))
+        at = self._now() + seconds
+        self._running[command.timer] = Running(at, next(self._places), cause, config.heartbeat_interval)
+        self._enqueue(command.timer, at)
+        self._arm()
 
     def cancel(self, command: CancelTimer) -> None:
         """Stop a timer; key 0 stops all of its kind."""
@@ -128,52 +135,69 @@ class Timers:
 
     def stop(self) -> None:
         """Forget every timer."""
-        for timer in list(self._running):
-            self._forget(timer)
+        self._running.clear()
+        self._rung.clear()
+        if self._alarm is not None:
+            self._alarm.cancel()
 
     def _note_round(self, round: int) -> None:
         self._rounds[round] = time.time()
         if len(self._rounds) > ROUNDS:
             del self._rounds[next(iter(self._rounds))]
 
-    def _has_overdue(self) -> bool:
-        while self._queue and not self._is_set(self._queue[0]):
-            heappop(self._queue)
-        return bool(self._queue) and self._queue[0][0] <= self._now()
+    def _enqueue(self, timer: Timer, at: float) -> None:
+        """Give the timer an item in the queue, unless it has an earlier one."""
+        if self._queued.get(timer, math.inf) > at:
+            self._queued[timer] = at
+            heappush(self._queue, (at, timer))
 
-    def _is_set(self, line: tuple[float, int, Timer]) -> bool:
-        """Whether an item of the queue belongs to a running timer, which was not stopped, restarted or extended."""
-        running = self._running.get(line[2])
-        return running is not None and (running.at, running.sequence) == line[:2]
+    def _has_expired(self, limit: float) -> bool:
+        """Whether a timer has expired at ``limit`` and has not rung; corrects the first items of the queue."""
+        while self._queue and self._queue[0][0] <= limit:
+            at, timer = self._queue[0]
+            running = self._running.get(timer)
+            if running is not None and running.at <= limit and timer not in self._rung:
+                return True
+            heappop(self._queue)
+            if self._queued.get(timer) == at:
+                del self._queued[timer]
+            if running is not None and running.at > limit:
+                self._enqueue(timer, running.at)
+        return False
+
+    def _arm(self) -> None:
+        """Let the loop's alarm ring at the first item of the queue, or before."""
+        if not self._queue or (self._alarm is not None and self._alarm_at <= self._queue[0][0]):
+            return
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm_at = self._queue[0][0]
+        self._alarm = self._loop.call_later(max(0.0, self._alarm_at - self._now()), self._ring)
 
     def _order(self, timer: Timer) -> tuple[float, int]:
         return self._running[timer].at, self._running[timer].sequence
 
-    def _ring(self, timer: Timer) -> None:
-        """Handle an expiry of the loop's clock, which may come a moment early, or late after the loop was busy."""
+    def _ring(self) -> None:
+        """Handle an alarm, which may come a moment early, or late after the loop was busy."""
+        self._alarm = None
+        limit = self._now()
+        while self._has_expired(limit):
+            self._expire(self._queue[0][1], limit)
+        self._arm()
+
+    def _expire(self, timer: Timer, limit: float) -> None:
+        """A timer has expired; if this node could not listen until now, it listens for one more heartbeat interval.
+
+        A leader is deposed because it was silent, not because this node was busy, or both were on one loop.
+        """
         running = self._running[timer]
-        left = running.at - self._now()
-        if left > 0:
-            self._running[timer] = running._replace(alarm=self._loop.call_later(left, self._ring, timer))
-        elif timer.kind in DEPOSES and -left > running.extension and running.extended < MOST_EXTENSIONS:
-            self._extend(timer, running)
+        is_late = limit - running.at > running.extension
+        if timer.kind in DEPOSES and is_late and running.extended < MOST_EXTENSIONS:
+            self._running[timer] = running._replace(at=limit + running.extension, extended=running.extended + 1)
         else:
             self._rung[timer] = None
             self._wake()
 
-    def _extend(self, timer: Timer, running: Running) -> None:
-        """This node could not listen when the timer expired: it listens for one more heartbeat interval.
-
-        A leader is deposed because it was silent, not because this node was busy, or both were on one loop.
-        """
-        seconds = running.extension
-        alarm = self._loop.call_later(seconds, self._ring, timer)
-        later = running._replace(at=self._now() + seconds, alarm=alarm, extended=running.extended + 1)
-        self._running[timer] = later
-        heappush(self._queue, (later.at, later.sequence, timer))
-
     def _forget(self, timer: Timer) -> None:
         self._rung.pop(timer, None)
-        running = self._running.pop(timer, None)
-        if running is not None:
-            running.alarm.cancel()
+        self._running.pop(timer, None)

@@ -66,7 +66,11 @@ class MemoryStorage:
         return self.disk
 
     async def write(self, commands: Sequence[StorageCommand]) -> None:
-        """Write one batch atomically: compute the result first, then store it as a whole."""
+        """Write one batch atomically."""
+        self.write_now(commands)
+
+    def write_now(self, commands: Sequence[StorageCommand]) -> None:
+        """:meth:`write` for a caller that need not wait: compute the result first, then store it as a whole."""
         try:
             self._check_faults()
             disk, files = apply_commands(self.disk, commands), self.files

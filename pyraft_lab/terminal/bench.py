@@ -5,9 +5,12 @@ import asyncio
 import time
 from collections.abc import Iterator, Sequence
 from itertools import product
+from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 from rich.console import Console
 from rich.table import Table
 
@@ -17,14 +20,19 @@ from pyraft_lab.network import broker
 from pyraft_lab.runtime.bench import NetworkName, Speed, StorageName, measure, measure_client
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.terminal import options
+from pyraft_lab.terminal.peers import PeerSpeed, environment, measure_peer
 
 EXAMPLES = """pyraft-lab bench
-pyraft-lab bench --json --seconds 0.5"""
+pyraft-lab bench --json --seconds 0.5
+pyraft-lab bench --peers"""
 NETWORKS: tuple[NetworkName, ...] = ("memory", "mqtt")
 WAYS: tuple[tuple[NetworkName, StorageName], ...] = tuple(product(NETWORKS, ("memory", "sqlite")))
 OUTSTANDING = (1, 64, 4096)
 CALLS: tuple[tuple[int, int], ...] = ((1, 1), (64, 1), (4096, 1), (16, 1024))
 """Pairs of concurrent client calls and commands per call."""
+PEER_OUTSTANDING, PEER_ROUNDS = (1, 64, 4096), 5
+"""Writes at once of peers, and how often each is measured."""
+S = TypeVar("S", Speed, PeerSpeed)
 ROUNDS = 3
 """How often tracing is measured, on and off in turn; the fastest of each counts, because machines are busy."""
 
@@ -32,7 +40,8 @@ ROUNDS = 3
 class Figures(Struct, frozen=True, kw_only=True):
     """All results; ``tracing`` is the share of processor time that a full trace adds to a write.
 
-    ``clients`` measures client calls, ``live`` calls of a node's handle.
+    ``clients`` measures client calls, ``live`` calls of a node's handle, ``peers`` other Rafts: medians of
+    ``PEER_ROUNDS`` runs, which take turns with runs of ``clients``.
     """
 
     clients: tuple[Speed, ...]
@@ -41,13 +50,17 @@ class Figures(Struct, frozen=True, kw_only=True):
     simulated_steps: float
     explored_worlds: float
     broker: str
+    peers: tuple[PeerSpeed, ...] = ()
 
 
 def main(arguments: Sequence[str]) -> int:
     """Measure and print; the exit code."""
     chosen = _parser().parse_args(arguments)
     console = Console()
+    python = environment() if chosen.peers else None  # before anything is measured
     figures = bench(chosen.seconds)
+    if python is not None:
+        figures = with_peers(figures, python, chosen.seconds)
     if chosen.json:
         console.print_json(msgspec.json.encode(figures).decode())
     else:
@@ -73,6 +86,30 @@ def bench(seconds: float) -> Figures:
         explored_worlds=explored_worlds(),
         broker="mosquitto" if broker.mosquitto() else "embedded",
     )
+
+
+def with_peers(figures: Figures, python: Path, seconds: float) -> Figures:
+    """The figures with those of peers, and with our client's measured in turn with them."""
+    ours: list[Speed] = []
+    theirs: list[PeerSpeed] = []
+    for outstanding in PEER_OUTSTANDING:
+        pairs = [
+            (
+                asyncio.run(measure_client(outstanding=outstanding, seconds=seconds)),
+                measure_peer(python, outstanding=outstanding, seconds=seconds),
+            )
+            for _ in range(PEER_ROUNDS)
+        ]
+        ours.append(median_of([our for our, _ in pairs]))
+        theirs.append(median_of([their for _, their in pairs]))
+    measured = {(one.network, one.outstanding, one.batch): one for one in ours}
+    clients = tuple(measured.get((one.network, one.outstanding, one.batch), one) for one in figures.clients)
+    return replace(figures, clients=clients, peers=tuple(theirs))
+
+
+def median_of(runs: Sequence[S]) -> S:
+    """The run with the median number of writes."""
+    return sorted(runs, key=lambda run: run.writes)[len(runs) // 2]
 
 
 def tracing(seconds: float) -> float:
@@ -121,6 +158,9 @@ def _tables(figures: Figures) -> Iterator[Table | str]:
             f"{one.p99:.2f}",
             f"{one.cpu:.0f}",
         )
+    for peer in figures.peers:
+        row = (peer.peer, "tcp", "memory", f"{peer.outstanding:,}", f"{peer.writes:,.0f}", f"{peer.p50:.2f}", "", "")
+        table.add_row(*row)
     yield table
     yield f"a full trace adds      {figures.tracing:.0%} to a write's processor time"
     yield f"simulated cluster of 5 {figures.simulated_steps:,.0f} steps/s"
@@ -131,6 +171,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = options.parser("bench", "Throughput and latency on this machine, and the cost of tracing.", EXAMPLES)
     parser.add_argument(
         "--seconds", type=options.seconds, default=1.0, metavar="S", help="how long each run takes (default 1)"
+    )
+    parser.add_argument(
+        "--peers", action="store_true", help="measure PySyncObj in turn, in an environment of its own (installs it)"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser

@@ -35,6 +35,10 @@ ENOUGH, GENEROUS = int(SECONDS / 4) + 1, 120.0
 """Lines of the journal that a run waits for, and seconds that a busy machine may take longer for them."""
 WITNESSES, KEYS, EPOCH = 4, 5, 10.0
 """Clients whose calls are noted; the keys they share, and for how many seconds: short histories are soon checked."""
+CALLERS, CROWDS = 500, 10
+"""Callers that count, each one call after the other, and the clients that they share."""
+OPERATORS = 100
+"""Entries that no client's command needs: leaders' noops, memberships, and batches that arrived out of order."""
 pytestmark = [
     pytest.mark.usefixtures("each_broker"),
     pytest.mark.timeout(SECONDS * 3 + 180 + GENEROUS),
@@ -68,6 +72,35 @@ class Journal(Struct):
         return [*follows, *sorted(set(found) - set(self.tried))]
 
 
+class Crowd(Struct):
+    """Callers that share a client and count with one key: each acknowledged count once, the others at most once."""
+
+    client: Client
+    key: str
+    acknowledged: int = 0
+    unknown: int = 0
+
+    async def run(self, goes_on: GoesOn) -> None:
+        """Count while the test ``goes_on``; between two calls a caller does something else for a moment."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(CALLERS // CROWDS):
+                group.create_task(self._count(goes_on))
+
+    async def _count(self, goes_on: GoesOn) -> None:
+        while goes_on():
+            try:
+                await self.client.write({"op": "incr", "key": self.key})
+            except PyraftError:
+                self.unknown += 1
+            else:
+                self.acknowledged += 1
+            await asyncio.sleep(0.2)
+
+    def is_exact(self, found: int) -> bool:
+        """Whether ``found`` counts every acknowledged call once."""
+        return self.acknowledged <= found <= self.acknowledged + self.unknown
+
+
 async def work(
     witness: RecordingClient, cluster: ProcessCluster, goes_on: GoesOn, *, keys: set[str], chance: random.Random
 ) -> None:
@@ -95,6 +128,9 @@ class Run:
         self.keys: set[str] = set()
         self.done: list[str] = []
         self.journal: Journal
+        self.crowds: list[Crowd] = []
+        self.counts: list[int] = []
+        self.entries = 0
         self.found: Sequence[int] = ()
         self.used = pd.DataFrame()
 
@@ -110,10 +146,13 @@ class Run:
         nemesis, usage = Nemesis(cluster, self.nodes, random.Random(self.seed)), Usage(cluster)
         self.done, self.journal = nemesis.done, Journal(cluster.new_client(deadline=5))
         witnesses = [self._witness(cluster, name, deadline=5) for name in range(WITNESSES)]
+        self.crowds = [Crowd(cluster.new_client(deadline=5), f"crowd {number}") for number in range(CROWDS)]
         async with asyncio.TaskGroup() as group:
             group.create_task(nemesis.run(goes_on))
             group.create_task(usage.run(goes_on))
             group.create_task(self.journal.run(goes_on))
+            for crowd in self.crowds:
+                group.create_task(crowd.run(goes_on))
             for place, witness in enumerate(witnesses):
                 group.create_task(
                     work(witness, cluster, goes_on, keys=self.keys, chance=random.Random(self.seed + place))
@@ -127,10 +166,24 @@ class Run:
         for key in sorted(self.keys):
             await last.read(key)
         self.found = await last.client.read("journal") or ()
+        self.counts = [await last.client.read(crowd.key) or 0 for crowd in self.crowds]
+        self.entries = max(now.last_log.index for now in cluster.metrics.values())
 
     def _witness(self, cluster: ProcessCluster, name: int | str, *, deadline: float) -> RecordingClient:
         client = cluster.new_client(deadline=deadline)
         return RecordingClient(client, name=name, notes=self.notes, now=lambda: cluster.now)
+
+    @property
+    def commands(self) -> int:
+        """Calls that may each have become an entry of the log; callers that share a client share entries as well."""
+        crowds = sum(crowd.acknowledged + crowd.unknown for crowd in self.crowds)
+        return crowds + len(self.journal.tried) + len(self.notes)
+
+    @property
+    def miscounted(self) -> dict[str, tuple[int, int, int]]:
+        """What crowds counted and what was found, where this was not exactly once."""
+        pairs = zip(self.crowds, self.counts, strict=True)
+        return {one.key: (one.acknowledged, one.unknown, found) for one, found in pairs if not one.is_exact(found)}
 
     @property
     def files(self) -> tuple[int, int, int]:
@@ -153,6 +206,8 @@ class Run:
         return (
             f"{self.nodes} processes, {SECONDS:g} s, seed {self.seed}: {deeds}; {told} of {calls} calls answered"
             f", {len(self.journal.acknowledged)} of {len(self.journal.tried)} lines of the journal acknowledged"
+            f"; {sum(one.acknowledged for one in self.crowds)} counts of {CALLERS} callers acknowledged, "
+            f"{sum(one.unknown for one in self.crowds)} unknown; {self.entries} entries for {self.commands} commands"
             f"; open files (first, most, last) {self.files}, MB by quarters of the time {self.megabytes}"
         )
 
@@ -167,6 +222,8 @@ async def test_what_clients_were_told_stays_true_whatever_happens(nodes: int, tm
     assert verdict.ok, f"{run.figures}: {verdict.explain()}"
     assert not run.journal.lost(run.found), run.figures
     assert not run.journal.invented(run.found), run.figures
+    assert not run.miscounted, f"not exactly once: {run.miscounted}; {run.figures}"
+    assert run.entries <= run.commands + OPERATORS, f"the log grows by more than commands: {run.figures}"
     assert len(run.journal.acknowledged) >= ENOUGH, f"hardly anything was acknowledged: {run.figures}"
     first, _, last = run.files
     assert last <= first + 1, f"files are left open: {run.figures}"  # one may be a snapshot that is being written

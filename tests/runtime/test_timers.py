@@ -157,3 +157,22 @@ async def test_a_frozen_leader_serves_no_read_by_a_lease_that_is_over() -> None:
             await nodes[0].ensure_linearizable(policy="lease")
         for node in nodes:
             node.runtime.tick(on=True)
+
+
+def test_a_timer_that_is_set_again_and_again_rings_once_after_the_last_time() -> None:
+    async def rings() -> list[tuple[float, Timer]]:
+        loop, found = asyncio.get_running_loop(), list[tuple[float, Timer]]()
+        clock = Timers(lambda: found.append((round(loop.time(), 3), clock.take_due()[0])), random.Random(1))
+        for _ in range(50):
+            clock.set(SetTimer(VOTE_LEASE), STEADY, 1)
+            clock.set(SetTimer(HEARTBEAT), STEADY, 2)
+            clock.cancel(CancelTimer(HEARTBEAT))
+            await asyncio.sleep(0.1)
+        clock.set(SetTimer(HEARTBEAT), STEADY, 3)
+        clock.set(SetTimer(ELECTION), QUICK, 3)
+        await asyncio.sleep(10)
+        return found
+
+    found = run_virtually(rings())
+    assert [timer for _, timer in found] == [ELECTION, HEARTBEAT, VOTE_LEASE]
+    assert [at for at, _ in found[1:]] == [5.1, 5.4]
