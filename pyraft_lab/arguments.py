@@ -18,7 +18,9 @@ from operator import index as as_int
 from pathlib import Path, PurePath
 from typing import Any, TypeVar
 
-from pyraft_lab.errors import ConfigError, EmptyMembership
+import msgspec
+
+from pyraft_lab.errors import ConfigError, EmptyMembership, shown
 
 T = TypeVar("T")
 LARGEST = 2**53 - 1
@@ -46,6 +48,18 @@ def _as_int(value: Any) -> int | None:
         return as_int(value)
     except TypeError:
         return None
+
+
+def from_json(text: str | bytes, kind: type[T]) -> T:
+    """A value of ``kind`` from JSON that others wrote; ``msgspec.MsgspecError`` if it is none, however deeply nested.
+
+    >>> from_json('{"node": [1, 2]}', dict)
+    {'node': [1, 2]}
+    """
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except (RecursionError, UnicodeError) as wrong:
+        raise msgspec.DecodeError(str(wrong)) from None
 
 
 def node_id(field: str, value: object) -> int:
@@ -242,6 +256,13 @@ def fitting(field: str, value: T, face: type, *, advice: str = "") -> T:
             field, value, f"must be a {face.__name__}, and has no {', '.join(missing)}{advice and f'; {advice}'}"
         )
     return value
+
+
+def named_functions(field: str, table: object) -> dict[str, Callable[..., Any]]:
+    """A map from names to functions."""
+    if not isinstance(table, Mapping):
+        raise ConfigError(field, table, "must map names to functions")
+    return {text(field, name): function(f"{field}[{shown(name)}]", one) for name, one in table.items()}
 
 
 def instance(field: str, value: T, kind: type[T]) -> T:

@@ -7,10 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import NamedTuple, NoReturn, cast
 
-from pyraft_lab import __version__
-from pyraft_lab.errors import PyraftError
-from pyraft_lab.extras import needed
-from pyraft_lab.terminal import options, streams
+try:
+    from pyraft_lab import __version__
+    from pyraft_lab.errors import PyraftError
+    from pyraft_lab.extras import needed
+    from pyraft_lab.terminal import options, streams
+except KeyboardInterrupt:  # these are half of the time in which a command starts
+    print("pyraft-lab: interrupted", file=sys.stderr)
+    sys.exit(130)
 
 EXAMPLES = """examples:
   pyraft-lab lab                           open the guide in JupyterLab

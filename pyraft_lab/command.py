@@ -30,6 +30,13 @@ TOO_DEEP = f"it is nested deeper than {MAX_DEPTH} levels"
 MIN_NUMBER, MAX_NUMBER = -(2**63), 2**64 - 1
 """The range of MessagePack's whole numbers."""
 
+LARGE = 64 << 10
+"""Bytes above which a command is read without copying it first."""
+LARGE_BATCH = 1 << 20
+"""Bytes above which only the header of a batch is read before it is proposed."""
+QUICK_SCAN = 512
+"""Values of a large command that are looked at one after the other: most hold few, and long ones."""
+
 _pack = Encoder().encode
 _unpack = Decoder().decode
 _HEADS = bytes((*range(0x80, 0xA0), *range(0xDC, 0xE0)))
@@ -62,9 +69,15 @@ class SealedBatch(Sealed, frozen=True, array_like=True):
     command: list[Any]
 
 
+class _Unread(Sealed, frozen=True, array_like=True):
+    """A session header whose commands stay bytes."""
+
+    command: Raw
+
+
 _decode_sealed = Decoder(Sealed).decode
+_decode_unread = Decoder(_Unread).decode
 _unseal_batch = Decoder(SealedBatch).decode
-_split_batch = Decoder(tuple[int, int, int, Index, list[Raw]]).decode
 
 
 def encode(command: Any, *, client: int = 0, serial: int = 0, done: int = 0, since: Index = 0) -> bytes:
@@ -132,13 +145,34 @@ def checked(data: bytes) -> bytes:
 
 
 def check_batch(data: bytes, client: int, serial: int) -> None:
-    """Raise ``BadCommand`` unless ``data`` is readable and of this client's session under this serial."""
+    """Raise ``BadCommand`` unless ``data`` is readable and of this client's session under this serial.
+
+    A large one is not read to the end, which takes long: a text with wrong bytes is found when it is applied.
+    """
+    if len(data) > MAX_BYTES + LARGE:
+        raise BadCommand(f"it has {len(data)} bytes, and {MAX_BYTES} are the most; split it")
     try:
-        sealed = unseal(data)[1]
+        sealed = header(data) if len(data) > LARGE_BATCH else unseal(data)[1]
     except ValueError as wrong:
         raise BadCommand(str(wrong)) from None
     if sealed is None or (sealed.client, sealed.serial) != (client, serial):
         raise BadCommand(f"it is not number {serial} of the session of client {client}")
+
+
+def header(data: bytes) -> Sealed | None:
+    """The session header of an entry's bytes, its commands unread; raises ``ValueError`` like :func:`unseal`."""
+    if not data.startswith(SEALED):
+        return None
+    skipped = len(BATCH) if data.startswith(BATCH) else len(SEALED)
+    body = memoryview(data)[skipped:]
+    try:
+        sealed = _decode_unread(body)
+    except _UNREADABLE as wrong:
+        raise ValueError(f"it cannot be read: {wrong}") from None
+    _check_header(sealed)
+    if _is_too_deep(body, MAX_DEPTH + skipped):
+        raise ValueError(TOO_DEEP)
+    return sealed
 
 
 def encoded(command: Any) -> bytes:
@@ -149,11 +183,11 @@ def encoded(command: Any) -> bytes:
 def unseal(data: bytes) -> tuple[Any, Sealed | None]:
     """The command in an entry's bytes, and its session header if it has one; raises ``ValueError`` for other bytes."""
     if data.startswith(BATCH):
-        batch = _opened_batch(data[2:])
+        batch = _opened_batch(_after(data, 2))
         return batch.command, batch
     is_sealed = data.startswith(SEALED)
-    body, levels = (data[1:], MAX_DEPTH + 1) if is_sealed else (data, MAX_DEPTH)
-    if _may_nest(body, levels) and is_deeper(body, levels):
+    body, levels = (_after(data, 1), MAX_DEPTH + 1) if is_sealed else (data, MAX_DEPTH)
+    if _is_too_deep(body, levels):
         raise ValueError(TOO_DEEP)
     try:
         found = _decode_sealed(body) if is_sealed else _unpack(body)
@@ -165,26 +199,33 @@ def unseal(data: bytes) -> tuple[Any, Sealed | None]:
     return found.command, found
 
 
-def _opened_batch(body: bytes) -> SealedBatch:
+def _after(data: bytes, start: int) -> bytes | memoryview:
+    """The bytes from ``start`` on; large ones are not copied."""
+    return memoryview(data)[start:] if len(data) > LARGE else data[start:]
+
+
+def _opened_batch(body: bytes | memoryview) -> SealedBatch:
     try:
         batch = _unseal_batch(body)
     except _UNREADABLE as wrong:
         raise ValueError(TOO_DEEP if is_deeper(body, MAX_DEPTH + 2) else f"it cannot be read: {wrong}") from None
     _check_header(batch)
-    if _may_nest_in(body, batch.command) and _is_deeper_in(body):
+    if _has_deep(body, batch.command):
         raise ValueError(TOO_DEEP)
     return batch
+
+
+def _has_deep(body: bytes | memoryview, commands: Sequence[Any]) -> bool:
+    """Whether a command of a batch is too deep; it is two levels inside the batch."""
+    if len(body) > LARGE * len(commands) and (deep := scanned(body, MAX_DEPTH + 2, most=QUICK_SCAN)) is not None:
+        return deep
+    return _may_nest_in(bytes(body), commands) and is_deeper(body, MAX_DEPTH + 2)
 
 
 def _may_nest_in(body: bytes, commands: Sequence[Any]) -> bool:
     """Whether a command may be too deep: each needs one head, and a deep one needs more than 100 of the rest."""
     heads = len(body) - len(body.translate(None, _HEADS)) - 2
     return heads - sum(map(_NESTS.__contains__, map(type, commands))) >= MAX_DEPTH
-
-
-def _is_deeper_in(body: bytes) -> bool:
-    parts = [bytes(part) for part in _split_batch(body)[4]]
-    return any(_may_nest(part, MAX_DEPTH) and is_deeper(part, MAX_DEPTH) for part in parts)
 
 
 def _check_header(sealed: Sealed) -> None:
@@ -198,12 +239,19 @@ def _check_header(sealed: Sealed) -> None:
         raise ValueError(f"done={sealed.done} of its session is not below its own serial={sealed.serial}")
 
 
+def _is_too_deep(data: bytes | memoryview, levels: int) -> bool:
+    """Whether a command is nested too deep, by the cheapest check that can tell."""
+    if len(data) > LARGE and (deep := scanned(data, levels, most=QUICK_SCAN)) is not None:
+        return deep
+    return _may_nest(bytes(data), levels) and is_deeper(data, levels)
+
+
 def _may_nest(data: bytes, levels: int) -> bool:
     """A quick check of every command: with few bytes that could begin a list or table, nothing is deep."""
     return len(data) - len(data.translate(None, _HEADS)) > levels
 
 
-def is_deeper(data: bytes, levels: int) -> bool:
+def is_deeper(data: bytes | memoryview, levels: int) -> bool:
     """Whether lists and tables in MessagePack bytes are nested deeper than ``levels``.
 
     It needs no stack, so a command is too deep on every node or on none. It also counts values that a table drops
@@ -212,12 +260,22 @@ def is_deeper(data: bytes, levels: int) -> bool:
     >>> is_deeper(encode({"x": [1]}), 1), is_deeper(encode({"x": [1]}), 2)
     (True, False)
     """
+    return bool(scanned(data, levels, most=len(data)))
+
+
+def scanned(data: bytes | memoryview, levels: int, *, most: int) -> bool | None:
+    """:func:`is_deeper`, found by looking at ``most`` values; ``None`` if there are more.
+
+    >>> long = encode(["x" * 100_000, 1])
+    >>> scanned(long, 1, most=3), scanned(long, 0, most=3), scanned(long, 1, most=2)
+    (False, True, None)
+    """
     left, place, end = [1], 0, len(data)
-    while place < end:
-        while not left[-1]:
+    for _ in range(most):
+        while left and not left[-1]:
             left.pop()
-            if not left:
-                return False
+        if not left or place >= end:
+            return False
         left[-1] -= 1
         size = _SIZES[data[place]]
         if size > 0:
@@ -228,7 +286,29 @@ def is_deeper(data: bytes, levels: int) -> bool:
             if len(left) > levels:
                 return True
             left.append(inner)
-    return False
+    return False if place >= end else None
+
+
+def shortened(data: bytes, *, longest: int = 1024) -> bytes:
+    """A command that says how long the texts and bytes in ``data`` are, instead of those above ``longest`` bytes.
+
+    Its session and the rest of its form stay; of a command with very many values only the first are looked at.
+
+    >>> unseal(shortened(encode({"op": "put", "key": "x", "value": "v" * 5000}, client=7, serial=1)))[0]
+    {'op': 'put', 'key': 'x', 'value': '5003 bytes'}
+    """
+    kept: list[bytes] = []
+    begin = place = 0
+    for _ in range(QUICK_SCAN):
+        if place >= len(data):
+            break
+        size = _SIZES[data[place]]
+        inner, end = (None, place + size) if size else _long(data, place)
+        if inner is None and end - place > longest:
+            kept += [data[begin:place], _pack(f"{end - place} bytes")]
+            begin = end
+        place = end
+    return b"".join((*kept, data[begin:]))
 
 
 def _size(head: int) -> int:
@@ -252,7 +332,7 @@ _WIDTHS = dict(zip((*range(0xC4, 0xCA), *range(0xD9, 0xE0)), (1, 2, 4, 1, 2, 4, 
 """How many bytes of length follow a head that has a length: bin, ext, str, list, table."""
 
 
-def _long(data: bytes, place: int) -> tuple[int | None, int]:
+def _long(data: bytes | memoryview, place: int) -> tuple[int | None, int]:
     """How many values a list or table holds (``None`` for other values), and the place of the next value."""
     head = data[place]
     if head < 0xA0:

@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+LONGEST = 100
+"""Of a longer word only so many characters are compared."""
+
 
 def did_you_mean(word: object, known: Iterable[str]) -> str:
     """The likeliest of the known words as a question, then all of them.
@@ -13,5 +16,5 @@ def did_you_mean(word: object, known: Iterable[str]) -> str:
     'is unknown; known are latency, loss'
     """
     words = list(known)
-    near = get_close_matches(str(word), words, n=1)
+    near = get_close_matches(word[:LONGEST], words, n=1) if isinstance(word, str) else []
     return f"is unknown; {f'did you mean {near[0]}? K' if near else 'k'}nown are {', '.join(words)}"

@@ -109,7 +109,7 @@ class UnknownNode(PyraftError, LookupError):
 
     def __init__(self, node: object, known: Iterable[int]) -> None:
         self.node, self.known = node, tuple(sorted(known))
-        super().__init__(f"there is no node {node!r}; known are {', '.join(map(str, self.known)) or 'none'}")
+        super().__init__(f"there is no node {shown(node)}; known are {', '.join(map(str, self.known)) or 'none'}")
 
 
 class NotLeader(PyraftError):
@@ -204,6 +204,10 @@ class AlreadyInitialized(PyraftError):
         super().__init__(f"node {node} already belongs to a cluster (log {last}, vote {vote}); use change_membership()")
 
 
+LAST_TRIED = 8
+"""Attempts of a call that an error repeats, the newest ones."""
+
+
 class Timeout(PyraftError, TimeoutError):
     """A wait ended after ``seconds`` without the result.
 
@@ -227,7 +231,10 @@ class Timeout(PyraftError, TimeoutError):
         """A client's attempts and their possible effect, as text."""
         if self.may_have_happened is None:
             return ""
-        asked = "; ".join(f"node {node}: {said or 'has not answered yet'}" for node, said in self.tried)
+        last = self.tried[-LAST_TRIED:]
+        asked = "; ".join(f"node {node}: {said or 'has not answered yet'}" for node, said in last)
+        if left := len(self.tried) - len(last):
+            asked = f"{left} earlier attempts; {asked}"
         return (
             f" ({asked or 'no node is up'}); {'it may have happened' if self.may_have_happened else 'nothing changed'}"
         )

@@ -10,14 +10,15 @@ their order matters, and a bar includes both its ends.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import force_setattr
 
-from pyraft_lab.errors import HistoryError
+from pyraft_lab import arguments
+from pyraft_lab.errors import HistoryError, shown
 from pyraft_lab.extras import needed
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class Operation(Struct, frozen=True, forbid_unknown_fields=True):
     output: object = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.client, bool) or not isinstance(self.client, (int, str)):
+            raise HistoryError(f"a client is a number or a text, not {shown(self.client)}")
         force_setattr(self, "input", self._hashable(self.input))
         force_setattr(self, "output", self._hashable(self.output))
         returned = self.call if self.returned is None else self.returned
@@ -55,11 +58,13 @@ class Operation(Struct, frozen=True, forbid_unknown_fields=True):
             )
 
     def _hashable(self, value: object) -> object:
-        value = frozen(value)
         try:
+            value = frozen(value)
             hash(value)
-        except TypeError:
-            raise HistoryError(f"client {self.client}: {value!r} does not hash; write it with tuples instead") from None
+        except (TypeError, RecursionError):
+            raise HistoryError(
+                f"client {self.client}: {shown(value)} does not hash; write it with tuples instead"
+            ) from None
         return value
 
     @property
@@ -67,13 +72,13 @@ class Operation(Struct, frozen=True, forbid_unknown_fields=True):
         """The call as text: ``client 2's get 'x'``."""
         match self.input:
             case (name, *arguments):
-                return f"client {self.client}'s {' '.join([str(name), *map(repr, arguments)])}"
+                return f"client {self.client}'s {' '.join([str(name), *map(shown, arguments)])}"
             case asked:
-                return f"client {self.client}'s {asked!r}"
+                return f"client {self.client}'s {shown(asked)}"
 
     def __str__(self) -> str:
         """The call and its answer as text: ``client 2's get 'x' → 1``."""
-        return f"{self.request} → {'?' if self.returned is None else repr(self.output)}"
+        return f"{self.request} → {'?' if self.returned is None else shown(self.output)}"
 
 
 def _is_time(value: float) -> bool:
@@ -107,13 +112,14 @@ class History(Struct, frozen=True):
     operations: Sequence[Operation] = ()
 
     def __post_init__(self) -> None:
-        try:
-            force_setattr(self, "operations", tuple(self.operations))
-        except TypeError:
-            raise HistoryError(f"a history holds a list of operations, not {self.operations!r}") from None
+        if not isinstance(self.operations, Iterable):
+            raise HistoryError(f"a history holds a list of operations, not {shown(self.operations)}")
+        operations: list[Operation] = []
         for operation in self.operations:
             if not isinstance(operation, Operation):
-                raise HistoryError(f"a history holds operations, not {operation!r}")
+                raise HistoryError(f"a history holds operations, not {shown(operation)}")
+            operations.append(operation)
+        force_setattr(self, "operations", tuple(operations))
 
     def __len__(self) -> int:
         return len(self.operations)
@@ -187,13 +193,13 @@ def _row(operation: Operation) -> dict[str, object]:
 def from_json(text: str) -> object:
     """A value that a frame of a history holds as JSON, with tuples for lists; text that is no JSON stays as it is."""
     try:
-        return frozen(msgspec.json.decode(text))
+        return frozen(arguments.from_json(text, object))
     except msgspec.MsgspecError:
         return text
 
 
 def _operation(number: int, line: str) -> Operation:
     try:
-        return msgspec.json.decode(line, type=Operation)
+        return arguments.from_json(line, Operation)
     except (msgspec.MsgspecError, HistoryError) as error:
         raise HistoryError(str(error), line=number) from error

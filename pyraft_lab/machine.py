@@ -25,6 +25,7 @@ from pyraft_lab.arguments import fitting, function
 from pyraft_lab.command import Sealed, SealedBatch, is_portable_number, unseal
 from pyraft_lab.engine.log import Entry, Normal
 from pyraft_lab.engine.types import Index
+from pyraft_lab.errors import ConfigError
 from pyraft_lab.immutable_map import ImmutableMap
 from pyraft_lab.session import (
     ANSWER_BYTES,
@@ -307,6 +308,8 @@ class KeyValue:
     """
 
     def __init__(self, data: Mapping[Any, Any] | None = None) -> None:
+        if data is not None and not isinstance(data, Mapping):
+            raise ConfigError("data", data, "must map keys to values")
         self._base: Mapping[Any, Any] = dict(data or {})
         self._changes: dict[Any, Any] = {}
 

@@ -185,7 +185,7 @@ class PendingRequests(Struct, frozen=True, kw_only=True):
 
         >>> pending, _ = PendingRequests().after(Accepted((7,), LogId(2, 1, 5)))
         >>> [outcome.failure.why for outcome in pending.without_writes()[1]]
-        ['node 1 no longer leads term 2, and was not told what became of entry T2-N1.5']
+        ['node 1 no longer leads term 2, and was not told what became of entry 5']
         """
         ended = tuple(
             RequestFailed(request, _outcome_unknown(id)) for waiting in self.writes for request, id in waiting

@@ -12,3 +12,14 @@ NO_MEMBERS: tuple[Any, ...] = ("12", 5, None, {1: 2}, {0: ""}, {"a": ""}, {0}, {
 NO_POLICY: tuple[Any, ...] = ("bogus", "", None, 1, ["index"], b"index")
 NO_ADDRESS: tuple[Any, ...] = (None, 5, b"x", [], "\ud800", "x" * 1001)
 NO_NUMBER: tuple[Any, ...] = ("x", None, NAN, INF, -1, True, [1])
+
+
+def nested(levels: int) -> Any:
+    """A list in a list in a list; a few thousand of them are more than Python can show or compare."""
+    value: Any = []
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+DEEP = nested(5_000)

@@ -23,10 +23,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[1]
 CACHE = ROOT / ".cache" / "matrix"
 ROOMS = ("engine", "sim", "network", "storage", "trace", "parity", "test_pending_requests.py", "test_machine.py")
-LEFT_OUT = (
-    "parity/test_parity.py::test_a_scenario_over_mqtt",
-    "trace/test_roll.py::test_a_node_killed_without_mercy_is_shown_as_not_heard_of_and_so_is_one_that_stands_still[mosquitto]",
-)
+LEFT_OUT = ("parity/test_parity.py::test_a_scenario_over_mqtt",)
 """Tests that mostly wait, for nothing that another Python could change."""
 FEWER = {"PYRAFT_KILLS": "5", "FUZZ": "200"}
 """How often tests that try again and again do so here."""

@@ -2,8 +2,23 @@
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pyraft_lab.command import BATCH, MAX_DEPTH, SealedBatch, check_batch, checked, encode, encode_all, seal, unseal
+from pyraft_lab.command import (
+    BATCH,
+    LARGE_BATCH,
+    MAX_BYTES,
+    MAX_DEPTH,
+    SealedBatch,
+    check_batch,
+    checked,
+    encode,
+    encode_all,
+    seal,
+    shortened,
+    unseal,
+)
 from pyraft_lab.engine.log import Entry, Normal
 from pyraft_lab.engine.types import LogId
 from pyraft_lab.errors import BadCommand
@@ -127,3 +142,32 @@ def test_the_short_way_of_a_put_leaves_what_the_long_way_leaves() -> None:
     assert table.data == {"x": None}
     assert apply(Sessions(table), 1, encode({"op": "put", "key": True, "value": 1})) != Value()
     assert isinstance(table.apply({"op": "put", "key": "x"}), Rejected)
+
+
+def test_of_a_large_batch_only_the_header_and_the_nesting_are_checked() -> None:
+    large = encode("v" * LARGE_BATCH)
+    deep = b"\x91" * (MAX_DEPTH + 1) + large
+    whole, nested, too_large = (
+        seal(commands, client=5, serial=1, done=0, since=0)
+        for commands in ([large, large], [large, deep], [large] * (MAX_BYTES // LARGE_BATCH + 1))
+    )
+    check_batch(whole, 5, 1)
+    wrong = [(whole, 6, 1), (whole, 5, 2), (nested, 5, 1), (whole[2:], 5, 1), (whole[:-5], 5, 1), (too_large, 5, 1)]
+    for data, client, serial in wrong:
+        with pytest.raises(BadCommand):
+            check_batch(data, client, serial)
+
+
+@given(st.lists(st.binary(max_size=3000) | st.text(max_size=2000) | st.integers(0, 9), max_size=4))
+def test_a_shortened_command_has_the_same_form(values: list[object]) -> None:
+    command = encode({"op": "put", "key": "x", "value": values}, client=5, serial=1)
+    short, sealed = unseal(shortened(command, longest=1000))
+    assert sealed is not None
+    assert sealed.client == 5
+    assert len(shortened(command, longest=1000)) <= 1000 * 4 + 200
+    assert [_form(one) for one in short["value"]] == [_form(one) for one in values]
+
+
+def _form(value: object) -> object:
+    size = len(encode(value))
+    return f"{size} bytes" if size > 1000 else value

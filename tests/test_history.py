@@ -10,6 +10,7 @@ import pytest
 
 from pyraft_lab.errors import HistoryError, PyraftError
 from pyraft_lab.history import History, Operation, from_json
+from tests.absurd import DEEP
 
 
 def test_a_return_before_its_call_is_refused() -> None:
@@ -119,7 +120,18 @@ def test_a_time_of_another_type_is_refused(call: Any) -> None:
         Operation(1, call, call, ("get", "x"))
 
 
-@pytest.mark.parametrize("operations", [None, 3, "get", [1]])
+@pytest.mark.parametrize("operations", [None, 3, "get", [1], range(10**12), DEEP])
 def test_a_history_of_anything_else_is_refused(operations: Any) -> None:
     with pytest.raises(HistoryError, match="a history holds"):
         History(operations)
+
+
+@pytest.mark.parametrize("client", [None, 1.5, True, [1], DEEP])
+def test_a_client_is_a_number_or_a_text(client: Any) -> None:
+    with pytest.raises(HistoryError, match="a client is"):
+        Operation(client, 0.0, 1.0, ("get", "x"))
+
+
+def test_a_value_nested_too_deep_does_not_hash() -> None:
+    with pytest.raises(HistoryError, match="does not hash"):
+        Operation(1, 0.0, 1.0, DEEP)

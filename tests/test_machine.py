@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pyraft_lab.command import MAX_DEPTH, SEALED, checked, encode, is_deeper
 from pyraft_lab.engine.log import Entry, Noop, Normal
 from pyraft_lab.engine.types import LogId
-from pyraft_lab.errors import BadCommand, StorageFailed
+from pyraft_lab.errors import BadCommand, ConfigError, StorageFailed
 from pyraft_lab.machine import Counter, Expired, KeyValue, Rejected, Sessions, Value, decode
 
 INCR = {"op": "incr", "key": "x"}
@@ -435,3 +435,9 @@ def test_an_answer_without_a_messagepack_form_is_given_all_the_same() -> None:
             return object
 
     assert isinstance(apply(Sessions(Odd()), 1, INCR, client=1, serial=1), Value)
+
+
+@pytest.mark.parametrize("data", [5, "x", ["a"], True, [("x", 1)]])
+def test_a_table_begins_with_a_map(data: Any) -> None:
+    with pytest.raises(ConfigError, match="data"):
+        KeyValue(data)

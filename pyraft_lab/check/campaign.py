@@ -25,7 +25,18 @@ from msgspec import Struct
 from msgspec.structs import asdict, fields, replace
 
 from pyraft_lab import __version__
-from pyraft_lab.arguments import LARGEST_SEED, MAX_NODES, choice, fitting, flag, function, instance, integer, number
+from pyraft_lab.arguments import (
+    LARGEST_SEED,
+    MAX_NODES,
+    choice,
+    fitting,
+    flag,
+    from_json,
+    function,
+    instance,
+    integer,
+    number,
+)
 from pyraft_lab.check.failure import Failure, failure
 from pyraft_lab.check.liveness import (
     ends_liveness,
@@ -184,7 +195,7 @@ class Row(Struct, frozen=True, kw_only=True):
     @property
     def drawn(self) -> Draw:
         """What the seed tried, as a value."""
-        return msgspec.json.decode(self.draw, type=Draw)
+        return from_json(self.draw, Draw)
 
 
 class Counts:

@@ -7,14 +7,15 @@ A mutant with a wrong rule has a scenario of its own. One with wrong code is put
 ('election safety', True)
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from itertools import chain
+from typing import TypeVar
 
 from msgspec import Struct
 
 from pyraft_lab.check.campaign import CampaignSettings, Row, run_seed
 from pyraft_lab.check.failure import failure
-from pyraft_lab.check.mutants import MUTANTS
+from pyraft_lab.check.mutants import FORMER_NAMES, MUTANTS
 from pyraft_lab.check.mutants.code_mutant import CodeMutant
 from pyraft_lab.check.mutants.code_mutants import CODE_MUTANTS
 from pyraft_lab.check.mutants.mutant import Mutant
@@ -23,6 +24,7 @@ from pyraft_lab.did_you_mean import did_you_mean
 from pyraft_lab.errors import ConfigError, PyraftError
 from pyraft_lab.sim.simulation import Simulation
 
+M = TypeVar("M")
 TRIES = 2000
 """The number of seeds to try if the mutant's own seed shows no violation."""
 
@@ -34,16 +36,15 @@ def mutant(name: str) -> Mutant:
 
 def any_mutant(name: str) -> Mutant | CodeMutant:
     """The mutant of a name, with its mistake in the rules or in other code; raises ``ConfigError`` likewise."""
-    if name in CODE_MUTANTS:
-        return CODE_MUTANTS[name]
-    return _found(name, (*MUTANTS, *CODE_MUTANTS))
+    everything: Mapping[str, Mutant | CodeMutant] = {**MUTANTS, **CODE_MUTANTS}
+    return _found(name, everything)
 
 
-def _found(name: str, known: Iterable[str]) -> Mutant:
-    try:
-        return MUTANTS[name]
-    except KeyError:
-        raise ConfigError("mutant", name, did_you_mean(name, known)) from None
+def _found(name: object, known: Mapping[str, M]) -> M:
+    today = FORMER_NAMES.get(name, name) if isinstance(name, str) else ""
+    if today not in known:
+        raise ConfigError("mutant", name, did_you_mean(name, known))
+    return known[today]
 
 
 class Caught(Struct, frozen=True):

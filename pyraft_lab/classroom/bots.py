@@ -14,7 +14,7 @@ from pyraft_lab.terminal.members import membership_of, missing_majority
 
 PAUSE = 0.2
 """Seconds between two checks of the room."""
-MAX_BOTS = 15
+MAX_BOTS = 30
 
 
 class Bots:
@@ -89,7 +89,7 @@ class Bots:
         if not seats:
             return 0
         thinking = sum(map(self._is_by_hand, learners))
-        return max(seats - len(learners), 2 * thinking - len(learners) + 1 if thinking else 0)
+        return max(seats - len(learners), 2 * thinking - len(learners) + 1 if thinking else 0, 0)
 
     async def _send(self) -> None:
         stop, node = asyncio.Event(), list[NodeId]()

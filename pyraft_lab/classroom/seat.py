@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
+import random
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
-from random import random
 
 from msgspec import Struct
 
@@ -23,8 +23,8 @@ from pyraft_lab.runtime.rpc import AddLearner, ChangeMembership
 log = logging.getLogger(__name__)
 ECHO_TIMEOUT = 10.0
 """Seconds that a message to the room may take to come back; a class that joins at once keeps its broker busy."""
-RETRY_PAUSE = 0.2
-"""The shortest pause in seconds before a change of membership is asked for again."""
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.2, 3.0
+"""Seconds before a refused membership change is asked for again: a random time, longer after each refusal."""
 LEAVE_TIMEOUT = 10.0
 """Seconds in which a node tries to leave the membership; others may be leaving at the same moment."""
 
@@ -35,6 +35,8 @@ class RoomAddress(Struct, frozen=True, kw_only=True):
     broker: str
     cluster: str
     certificates: Certificates | None = None
+    timeout: float = 5.0
+    """Seconds that the broker may take to answer."""
 
     @property
     def account(self) -> str | None:
@@ -85,6 +87,7 @@ async def take_seat(
             data=None if disk is None else disk / str(me),
             initial_voters=() if here else (me,),
             certificates=place.certificates,
+            timeout=place.timeout,
             accepts_faults=True,
         )
         remote.publish_playing(me, Playing(by_hand=False))
@@ -152,13 +155,15 @@ def _members(remote: Remote) -> AbstractSet[NodeId]:
 async def _insist(
     remote: Remote, question: AddLearner | ChangeMembership, *, unless: Callable[[], bool] = lambda: False
 ) -> None:
-    """Ask again until it is done; one change of membership at a time is accepted."""
+    """Ask until it is done: one change at a time is possible, and a whole class may be asking."""
+    longest = SHORTEST_PAUSE
     while not unless():
         try:
             await remote.ask_leader(question, seconds=10.0)
         except PyraftError as failed:
             log.info("%s; trying again", failed)
-            await asyncio.sleep(RETRY_PAUSE * (1 + random()))  # not all of a class at the same moment
+            await asyncio.sleep(random.uniform(SHORTEST_PAUSE, longest))
+            longest = min(2 * longest, LONGEST_PAUSE)
         else:
             return
 

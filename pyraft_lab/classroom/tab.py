@@ -1,12 +1,12 @@
 """A seat in a browser tab: a node of a room, played by the machine or by hand, with the Lab of the whole room.
 
-The page (``classroom/page/``) runs this file in Pyodide. It calls the methods of :class:`TabSeat`, and gets messages
-back as JSON: ``{"type": "seat", …}`` for the seat, ``{"type": "lab", "told": …}`` for the Lab's drawing.
+The page (``classroom/page/``) runs this file in Pyodide, in a worker. It calls the methods of :class:`TabSeat`, and
+gets messages back as JSON: ``{"type": "seat", …}`` for the seat, ``{"type": "open", …}`` and ``{"type": "lab", …}``
+with what the Lab's drawing is ``told``.
 """
 
 import asyncio
 import json
-from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
@@ -19,8 +19,8 @@ from pyraft_lab.errors import PyraftError
 from pyraft_lab.exercises.player import Player
 from pyraft_lab.exercises.sheet import rows
 from pyraft_lab.lab.cluster import FollowedSession
+from pyraft_lab.lab.on_a_page import PageLab, Show
 from pyraft_lab.lab.ticker import due
-from pyraft_lab.lab.wire import Failure, plain
 from pyraft_lab.runtime.raft import Raft
 from pyraft_lab.runtime.remote import Remote
 from pyraft_lab.runtime.room import LONGEST_NAME
@@ -30,7 +30,8 @@ PAUSE = 0.25
 """Seconds between two refreshes of the page."""
 RETAINED_TIMEOUT = 0.5
 """Seconds for the broker's retained messages to arrive."""
-Show = Callable[[str], None]
+LONGEST_START = 30.0
+"""Seconds that the broker may take to answer: a page that loads, beside others on a slow machine, is busy for long."""
 
 
 class TabPlayer(Player):
@@ -70,11 +71,14 @@ class TabSeat:
     """One tab's seat in a room; ``show`` receives everything that the page draws, as JSON."""
 
     def __init__(self, broker: str, room: str, show: Show) -> None:
-        self._place = RoomAddress(broker=broker, cluster=room)
+        self._place = RoomAddress(broker=broker, cluster=room, timeout=LONGEST_START)
         self._show = show
         self._player = TabPlayer()
         self._stop = asyncio.Event()
-        self._session: FollowedSession | None = None
+        self._looks = asyncio.Event()
+        self._looks.set()
+        self._room: PageLab | None = None
+        self._drawn = ""
         self._me: NodeId = 0
         self._name = ""
         self._said = ""
@@ -93,15 +97,12 @@ class TabSeat:
 
     async def _sit(self, stack: AsyncExitStack) -> None:
         place = self._place
-        remote = await stack.enter_async_context(Remote.connect(place.broker, cluster=place.cluster))
-        trace = FollowedTrace(place.broker, place.cluster)
-        stack.callback(trace.close)
-        await trace.connected()
-        self._session = FollowedSession(trace)
-        self._send_lab({"header": plain(self._session.header()), "chunks": plain(self._session.chunks())}, kind="open")
+        remote = await stack.enter_async_context(
+            Remote.connect(place.broker, cluster=place.cluster, timeout=place.timeout)
+        )
         await asyncio.sleep(RETAINED_TIMEOUT)
         group = await stack.enter_async_context(asyncio.TaskGroup())
-        tasks = [group.create_task(self._refresh(remote, self._session))]
+        tasks = [group.create_task(self._refresh(remote)), group.create_task(self._show_room())]
         await take_seat(place, remote, None, self._stop, told=self._seated, player=self._player)
         for task in tasks:
             task.cancel()
@@ -129,24 +130,26 @@ class TabSeat:
         """Handle a tab that is hidden, or shown again."""
         self._player.hide(is_hidden=bool(is_hidden))
 
+    def look(self, wants: bool) -> None:  # noqa: FBT001 (called from JavaScript)
+        """Show the whole room from now on, or stop following it: that costs every message of the room."""
+        if wants:
+            self._looks.set()
+        else:
+            self._looks.clear()
+
     def leave(self) -> None:
         """Leave the room: the membership first, then the broker."""
         self._stop.set()
 
     def lab(self, message: str) -> None:
         """Answer a message of the Lab's drawing."""
-        if self._session is None:
-            return
-        try:
-            for told in self._session.answer(json.loads(message)):
-                self._send_lab(plain(told))
-        except PyraftError as failed:
-            self._send_lab(plain(Failure(str(failed))))
+        if self._room is not None:
+            self._room.answer(message)
 
     # What the page draws
 
-    async def _refresh(self, remote: Remote, session: FollowedSession) -> None:
-        """Draw the seat and the room, again and again; report to the teacher how the node is played."""
+    async def _refresh(self, remote: Remote) -> None:
+        """Draw the seat again and again; report to the teacher how the node is played."""
         loop, reported = asyncio.get_running_loop(), None
         while True:
             began = loop.time()
@@ -155,9 +158,24 @@ class TabSeat:
                 remote.publish_playing(self._me, reported := playing)
             await self._player.give_way()
             self._draw_seat()
-            for told in session.grow():
-                self._send_lab(plain(told))
             await asyncio.sleep(due(began, loop.time(), PAUSE) - loop.time())
+
+    async def _show_room(self) -> None:
+        """Follow the room while the learner looks at it; whoever looks again begins with the present."""
+        while await self._looks.wait():
+            with FollowedTrace(self._place.broker, self._place.cluster, timeout=LONGEST_START) as trace:
+                await trace.connected()
+                await self._draw_room(trace)
+
+    async def _draw_room(self, trace: FollowedTrace) -> None:
+        """Draw the room while the learner looks at it."""
+        loop, session = asyncio.get_running_loop(), FollowedSession(trace)
+        self._room = PageLab(session, self._show)
+        while self._looks.is_set():
+            began = loop.time()
+            self._room.tell(session.grow)
+            await asyncio.sleep(due(began, loop.time(), PAUSE) - loop.time())
+        self._room = None
 
     def _draw_seat(self) -> None:
         state, asked = self._player.state, self._player.asked
@@ -170,7 +188,7 @@ class TabSeat:
 
     def _tell(self, **facts: Any) -> None:
         about = {"node": self._me, "by_hand": self._player.by_hand, "said": self._said}
-        self._show(json.dumps({"type": "seat", **about, **facts}))
-
-    def _send_lab(self, told: Any, *, kind: str = "lab") -> None:
-        self._show(json.dumps({"type": kind, "told": told}))
+        text = json.dumps({"type": "seat", **about, **facts})
+        if text != self._drawn:
+            self._drawn = text
+            self._show(text)

@@ -16,6 +16,7 @@ from pyraft_lab.classroom.keys import LineEditor, is_terminal, keys, lines
 from pyraft_lab.classroom.seat import RoomAddress
 from pyraft_lab.classroom.teacher_commands import HELP, TeacherCommands, carried_out
 from pyraft_lab.engine.types import NodeId
+from pyraft_lab.network.address import Address
 from pyraft_lab.network.faults import LinkFaults
 from pyraft_lab.runtime.remote import Remote
 from pyraft_lab.runtime.room import Playing, Room
@@ -27,7 +28,7 @@ from pyraft_lab.terminal.watch import PAUSE, View
 
 EXAMPLES = """pyraft-lab teach room7 --broker mqtt://localhost --seats 5
 pyraft-lab teach room7 --tabs --seats 5       one link for everybody: seats in browser tabs
-pyraft-lab teach room7 --tabs --seats 15      the most automatic nodes; each leaves when a tab joins
+pyraft-lab teach room7 --tabs --seats 30      the most automatic nodes; each leaves when a tab joins
 pyraft-lab teach room7 --tabs --seats 5 --host 127.0.0.1
                                               only for tabs on this machine, to try it out
 echo 'partition 1,2 3,4,5' | pyraft-lab teach room7 --broker mqtt://localhost --seats 5    from a script"""
@@ -55,6 +56,7 @@ async def _invitation(stack: AsyncExitStack, chosen: argparse.Namespace) -> str:
     """Open the page of tabs; its link, on a screen with the warning, which stays on stderr when the screen is gone."""
     warning = tabs.open_to_all(chosen)
     link = tabs.link_text(await tabs.open_page(stack, chosen))
+    link += f"\nseats in a terminal: pyraft-lab join {chosen.cluster} --broker {Address.parse(chosen.broker)}"
     if not warning:
         return link
     sys.stderr.write(f"pyraft-lab: {warning}\n")
@@ -72,6 +74,7 @@ async def _room(chosen: argparse.Namespace, stop: options.Stop, told: str) -> in
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(bots.run())]
             tasks += [group.create_task(tabs.remove_the_gone(remote))] if chosen.tabs else []
+            tasks += [group.create_task(tabs.keep_pace(remote, commands))] if chosen.tabs and not chosen.pace else []
             front = _screen(chosen.cluster, remote, commands, told) if is_terminal() else _listen(commands, told)
             tasks.append(group.create_task(front))
             await stop.wait()
@@ -188,6 +191,6 @@ def parser() -> argparse.ArgumentParser:
         "--pace",
         type=options.factor,
         metavar="X",
-        help=f"slow all clocks down by this factor (default 1; {tabs.PACE:g} with --tabs)",
+        help=f"slow all clocks down by this factor (default 1; with --tabs at least {tabs.PACE:g}, by the members)",
     )
     return face

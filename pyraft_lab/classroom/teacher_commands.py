@@ -64,6 +64,7 @@ class TeacherCommands:
 
     def __init__(self, remote: Remote, bots: Bots, room: Room, stop: asyncio.Event) -> None:
         self.remote, self.bots, self.room, self.faults = remote, bots, room, LinkFaults()
+        self.adapts_pace = True
         self._stop = stop
         self._client = remote.client(deadline=COMMAND_TIMEOUT)
 
@@ -80,6 +81,12 @@ class TeacherCommands:
         """Publish the settings to every node of the room."""
         self.remote.publish_faults(self.faults)
         self.remote.publish_room(self.room)
+
+    def adapt_pace(self, pace: float) -> None:
+        """Set the pace unless it is the present one, or the teacher has set one."""
+        if self.adapts_pace and pace != self.room.pace:
+            self.room = replace(self.room, pace=pace)
+            self.remote.publish_room(self.room)
 
     async def carry_out(self, line: str) -> str:
         """Carry out one command; returns what was done, in words. Raises ``BadArguments`` and other errors in words."""
@@ -136,6 +143,7 @@ class TeacherCommands:
     async def _arrange(self, name: str, given: tuple[Any, ...]) -> str:
         match name, given:
             case "pace", (factor,):
+                self.adapts_pace = False
                 self.room = replace(self.room, pace=factor)
             case "hand", (nodes,):
                 self._check_seats(nodes)
@@ -152,7 +160,9 @@ class TeacherCommands:
         check_known(self.remote, nodes)
         if automatic := self.bots.nodes.intersection(nodes):
             raise ConfigError(
-                "hand", ",".join(map(str, nodes)), f"{listed(automatic)} is automatic; name a learner's node"
+                "hand",
+                ",".join(map(str, nodes)),
+                f"{listed(automatic)} {'is' if len(automatic) == 1 else 'are'} automatic; name a learner's node",
             )
 
     async def _ask(self, name: str, given: tuple[Any, ...]) -> str:

@@ -79,6 +79,7 @@ class SeatPage:
             "/pyraft_lab.zip": library,
             "/index.html": (PAGE / "index.html").read_bytes,
             "/seat.js": (PAGE / "seat.js").read_bytes,
+            "/worker.js": (PAGE / "worker.js").read_bytes,
             "/lab.js": (STATIC / "lab.js").read_bytes,
             "/lab.css": (STATIC / "lab.css").read_bytes,
         }

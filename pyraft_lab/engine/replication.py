@@ -87,7 +87,7 @@ def _send_append(turn: Turn, progress: Progress) -> Progress:
     if isinstance(progress.state, Replicate):
         progress_state = Replicate((*progress.state.inflight, Inflight(last, byte_size(entries))))
     if not isinstance(progress.state, Replicate) or not progress.state.inflight:
-        turn.set_timer(retry(progress.peer), progress.failures)
+        turn.set_timer(retry(progress.peer), progress.failures + _doublings(byte_size(entries)))
     following = last + 1 if isinstance(progress_state, Replicate) else progress.next
     sent = replace(
         progress,
@@ -97,6 +97,15 @@ def _send_append(turn: Turn, progress: Progress) -> Progress:
     )
     turn.set_progress(sent)
     return sent
+
+
+def _doublings(size: int) -> int:
+    """How often the retry timeout is doubled for so many bytes: a copy of a large entry would delay the first one.
+
+    >>> [_doublings(size << 20) for size in (0, 1, 2, 16)]
+    [0, 1, 2, 5]
+    """
+    return (size >> 20).bit_length()
 
 
 def _send_commit(turn: Turn, progress: Progress) -> None:
@@ -310,7 +319,7 @@ def _watch_progress(turn: Turn, progress: Progress) -> None:
     """Keep the retry timer running while a message is unanswered."""
     if isinstance(progress.state, Replicate):
         if progress.state.inflight:
-            turn.set_timer(retry(progress.peer))
+            turn.set_timer(retry(progress.peer), _doublings(progress.state.inflight[0].size))
         else:
             turn.cancel_timer(retry(progress.peer))
 

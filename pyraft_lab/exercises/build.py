@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from pyraft_lab.arguments import function
 from pyraft_lab.engine.rules import Rules
-from pyraft_lab.errors import PyraftError
+from pyraft_lab.errors import PyraftError, shown
 from pyraft_lab.exercises import own_rules
 from pyraft_lab.exercises.hints import Hints
 from pyraft_lab.exercises.marked import Marked, page, points
@@ -141,5 +141,5 @@ def has_stage(name: str) -> bool:
 def stage_of(name: str) -> Stage | SessionsStage:
     """A new stage by name; raises ``PyraftError`` for an unknown one."""
     if not has_stage(name):
-        raise PyraftError(f"there is no stage {name!r}")
+        raise PyraftError(f"there is no stage {shown(name)}")
     return SessionsStage() if name == SESSIONS else Stage(next(one for one in STAGES if one.name == name))

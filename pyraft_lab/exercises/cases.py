@@ -84,14 +84,15 @@ CASES: Mapping[str, CaseText] = {
             chapter=2,
             report="At night clients waited for a while, then everything went on.",
             run=crashed_leader,
+            rule="after an election timeout the others elect a leader that has every committed entry (§5.2, §5.4)",
             questions={
-                "crashed": Asked("which server crashed?", "9455e04b54fd2f91", "events of kind crash"),
+                "crashed": Asked("which server crashed?", "9455e04b54fd2f91", "the events of kind crash"),
                 "successor": Asked("who led next?", "b5120478029ad149", "the roles of the rows after the crash"),
                 "term": Asked("in which term did it lead?", "c74f1b44582bba4a", "the column term of that server"),
                 "missing": Asked(
                     "is any acknowledged write missing in the end? (yes or no)",
                     "2e425eb653076d29",
-                    "the history of the clients; entries",
+                    "the calls of the clients, and the entries at the end",
                 ),
             },
         ),
@@ -100,18 +101,19 @@ CASES: Mapping[str, CaseText] = {
             chapter=16,
             report="A customer saw a balance of 250, and an hour later it was gone. Nobody wrote in between.",
             run=lost_disk,
+            rule="an acknowledged entry is safe only while the disks of its majority are (§5.1, Figure 2)",
             questions={
                 "lost": Asked(
                     "which disk was lost?",
                     "bfa295319f44cb36",
-                    "the kinds of events",
+                    "the different kinds of events",
                 ),
                 "leader": Asked(
                     "who led when the balance was acknowledged?",
                     "9c23b4b586a6e572",
-                    "events before the first crash",
+                    "who led before the first crash",
                 ),
-                "index": Asked("at which index was the balance?", "6f4522a126ae6ab1", "the frame of entries"),
+                "index": Asked("at which index was the balance?", "6f4522a126ae6ab1", "the frame .trace.entries"),
             },
         ),
         CaseText(
@@ -119,17 +121,18 @@ CASES: Mapping[str, CaseText] = {
             chapter=1,
             report="Leaders came and went for no visible reason; no server crashed.",
             run=one_way_cuts,
+            rule="a server that hears nothing raises the term again and again; pre-vote asks first (dissertation §9.6)",
             questions={
                 "restless": Asked(
                     "who made the leaders give up?",
                     "1a1cd770f21c6077",
-                    "who starts elections in ever new terms?",
+                    "the server that starts elections in ever new terms",
                 ),
-                "cuts": Asked("how many links were cut?", "420ed5b3271a700e", "events of kind cut"),
+                "cuts": Asked("how many links were cut?", "420ed5b3271a700e", "the events of kind cut"),
                 "cure": Asked(
                     "which part of the dissertation's Raft would have prevented it? (pre-vote, snapshots or sessions)",
                     "796d9bdf31a526e4",
-                    "what should a server ask before it begins a new term?",
+                    "what a server should ask before it begins a new term",
                 ),
             },
         ),
@@ -138,14 +141,17 @@ CASES: Mapping[str, CaseText] = {
             chapter=16,
             report="No write was answered, although every link was whole and only one server had crashed.",
             run=full_disks,
+            rule="an entry counts only where it is on disk; two of five disks are no majority (§5.3, Figure 2)",
             questions={
-                "crashed": Asked("which server crashed?", "c3f3a02c7215b5ad", "events of kind crash"),
+                "crashed": Asked("which server crashed?", "c3f3a02c7215b5ad", "the events of kind crash"),
                 "disks": Asked(
                     "how many servers could still write to their disks at the end?",
                     "6d2d0b8e67416403",
-                    "faults of disks, and the crash",
+                    "the faults of disks, and the crash",
                 ),
-                "needed": Asked("how many does a commit need?", "805898393026a4dc", "a majority of the voters"),
+                "needed": Asked(
+                    "how many does a commit need?", "805898393026a4dc", "how many are a majority of the voters"
+                ),
             },
         ),
     )

@@ -28,13 +28,14 @@ class Asked(Struct, frozen=True):
 
 
 class CaseText(Struct, frozen=True, kw_only=True):
-    """An outage as data: what users reported, the run, and the questions by key."""
+    """An outage as data: what users reported, the run, the questions by key, and the rule that explains it."""
 
     name: str
     chapter: int
     report: str
     run: Callable[[], Simulation]
     questions: Mapping[str, Asked]
+    rule: str
 
 
 class Case(Exercise):
@@ -67,7 +68,11 @@ class Case(Exercise):
         """What users reported, and the questions."""
         asked = "\n".join(f"  {key}: {one.text}" for key, one in self._case.questions.items())
         keys = ", ".join(f"{key}=..." for key in self.questions)
-        return f"{self._case.report}\n{asked}\n  .events, .messages and .trace have everything; then .answer({keys})"
+        return (
+            f"{self._case.report}\n{asked}\n"
+            "  .events and .messages are frames of what happened, .trace.story() tells it;\n"
+            f"  then .answer({keys})"
+        )
 
     def answer(self, given: Any = ..., **answers: Any) -> Marked:
         """Answer some or all questions by their keys; ``...`` leaves one open."""
@@ -93,7 +98,10 @@ class Case(Exercise):
                 continue
             right = digest(self.name, key, said[key]) == one.digest
             score += right
-            lines.append(f"{'✓' if right else '✗'} {key}: {said[key]}" + ("" if right else f"; {one.look}"))
+            more = "" if right else f" is not what the trace shows; look at {one.look}"
+            lines.append(f"{'✓' if right else '✗'} {key}: {said[key]}{more}")
+        if score == self.out_of:
+            lines.append(f"  rule: {self._case.rule}")
         return Marked(exercise=self.exercise, score=score, out_of=self.out_of, text="\n".join(lines), answer=said)
 
     @property

@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from pyraft_lab.engine.state import Step
-from pyraft_lab.errors import PyraftError
+from pyraft_lab.errors import PyraftError, shown
 from pyraft_lab.exercises.question import Question
 from pyraft_lab.trace.annotate.rule import Rule
 from pyraft_lab.trace.annotate.table import rule
@@ -48,7 +48,7 @@ class UnknownAnswer(PyraftError, ValueError):
 
     def __init__(self, answer: str, known: tuple[str, ...]) -> None:
         self.answer, self.known = answer, known
-        super().__init__(f"{answer!r} is not a valid answer; choose one of {', '.join(known)}")
+        super().__init__(f"{shown(answer)} is not a valid answer; choose one of {', '.join(known)}")
 
 
 def mark(step: Step, question: Question, answer: str | int, *, done: bool = False) -> Mark:

@@ -132,7 +132,7 @@ class Prediction(Exercise):
         from pyraft_lab.viz.answers import shares
         from pyraft_lab.viz.sketch import twin
 
-        return twin(shares.sketch(counts, guess=guess, title=self.question))
+        return twin(shares.sketch(counts, guess=guess, title=f"What happened in {self.seeds} runs"))
 
     @property
     def picture(self) -> str:

@@ -6,6 +6,7 @@ The right answer is what the step did, by the rules of its own run (:mod:`pyraft
 from collections.abc import Mapping
 from typing import TypeVar
 
+from pyraft_lab.arguments import instance
 from pyraft_lab.engine.commands import Append, Halt, Send, Truncate
 from pyraft_lab.engine.consult import answer_of, rules_of
 from pyraft_lab.engine.events import Fire, Receive, Stored
@@ -46,7 +47,8 @@ REASONS: Mapping[VoteRefusal, tuple[str, str]] = {
 
 
 def question(step: Step) -> Question | None:
-    """What the server of this step has to decide; ``None`` if the step is routine."""
+    """What the server of this step has to decide; ``None`` if the step is routine; ``ConfigError`` for no step."""
+    instance("step", step, Step)
     if step.before.halted or any(isinstance(command, Halt) for command in step.commands):
         return None
     match step.event:

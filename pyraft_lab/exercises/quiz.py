@@ -90,7 +90,7 @@ def entry_of_quiz(quiz: QuizText) -> CatalogueEntry:
 
 def unknown(form: str, name: object, known: Any) -> ConfigError:
     """The error for an exercise that does not exist."""
-    return ConfigError(form, name, did_you_mean(str(name), known))
+    return ConfigError(form, name, did_you_mean(name, known))
 
 
 def is_known(name: object, known: Container[str]) -> bool:

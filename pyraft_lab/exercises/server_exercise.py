@@ -28,6 +28,7 @@ class SceneText(Struct, frozen=True, kw_only=True):
     node: int
     start: Callable[[], Simulation]
     decisions: int
+    hints: tuple[str, ...]
 
 
 class ServerExercise(Exercise):
@@ -36,7 +37,7 @@ class ServerExercise(Exercise):
     form: ClassVar[str] = "server"
 
     def __init__(self, scene: SceneText) -> None:
-        super().__init__(scene.name, out_of=scene.decisions, hints=("Figure 2 of the paper has every decision.",))
+        super().__init__(scene.name, out_of=scene.decisions, hints=scene.hints)
         self._scene = scene
         self.hand = play(scene.start(), scene.node)
         self.hand.wait()
@@ -173,6 +174,10 @@ SCENES: Mapping[str, SceneText] = {
             node=2,
             start=two_candidates,
             decisions=2,
+            hints=(
+                "How many votes does a server have in one term?",
+                "Your first answer changes your state: look again.",
+            ),
         ),
         SceneText(
             name="a-candidate",
@@ -181,6 +186,10 @@ SCENES: Mapping[str, SceneText] = {
             node=1,
             start=two_candidates,
             decisions=4,
+            hints=(
+                "Your own vote is one of three: how many do you need?",
+                "n3 is in your term, and your vote of this term is given.",
+            ),
         ),
         SceneText(
             name="a-log-behind",
@@ -189,6 +198,9 @@ SCENES: Mapping[str, SceneText] = {
             node=2,
             start=shorter_log,
             decisions=1,
+            hints=(
+                "Its term is higher than yours; that is one question. Compare the last entries: that is the other.",
+            ),
         ),
         SceneText(
             name="a-late-message",
@@ -197,6 +209,7 @@ SCENES: Mapping[str, SceneText] = {
             node=2,
             start=late_message,
             decisions=2,
+            hints=("Does your log hold the entry before the new one?", "Is there anything in your log that conflicts?"),
         ),
         SceneText(
             name="counting-copies",
@@ -205,6 +218,7 @@ SCENES: Mapping[str, SceneText] = {
             node=1,
             start=leading,
             decisions=2,
+            hints=("On how many disks is entry 3 at this moment?", "A majority of three is two, and you count, too."),
         ),
     )
 }

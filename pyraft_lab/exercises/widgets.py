@@ -72,7 +72,7 @@ def panel(exercise: Choosable, feedback: Callable[[Marked], object]) -> Any:
     """Radio buttons, a button that answers and passes the mark to ``feedback``, and a button for hints."""
     import ipywidgets
 
-    options = [(words, value) for value, words in exercise.choices]
+    options = [(words.replace("  ", ") ", 1), value) for value, words in exercise.choices]  # HTML joins spaces
     radio = ipywidgets.RadioButtons(options=options, value=None, layout={"width": "auto"})
     answer = ipywidgets.Button(description="Answer", tooltip="Mark the chosen answer", disabled=True)
     hint = ipywidgets.Button(description="Hint", tooltip="Show one more hint")

@@ -13,7 +13,7 @@ actions at the newest moment of a what-if continue it.
 from collections.abc import Sequence
 from typing import Any
 
-from pyraft_lab.errors import PyraftError
+from pyraft_lab.errors import PyraftError, shown
 from pyraft_lab.lab.actions import UserAction
 from pyraft_lab.lab.recording import Recording, Simulated
 from pyraft_lab.lab.tape import Tape
@@ -145,7 +145,7 @@ class Branches:
 
     def __getitem__(self, name: str) -> Branch:
         if name not in self.all:
-            raise PyraftError(f"there is no branch {name!r}; known are {', '.join(self.all)}")
+            raise PyraftError(f"there is no branch {shown(name)}; known are {', '.join(self.all)}")
         return self.all[name]
 
     def act(self, name: str, at: EventId, time: float, action: UserAction) -> Branch:

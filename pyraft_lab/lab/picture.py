@@ -4,8 +4,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from pyraft_lab.lab.opening import open_session
 from pyraft_lab.lab.session import SimulationSession
 from pyraft_lab.sim.simulation import Simulation
+
+ASKED = "The answer of n2 is still on its way. Can entry 7 be lost now, whoever crashes next?"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -16,6 +19,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(svg + "\n", encoding="utf-8")
     return 0
+
+
+def session() -> SimulationSession:
+    """The run of the picture as a Lab, which plays until the entry on its way is committed, and asks about it."""
+    made = SimulationSession(scene())
+    open_session(made, "full", lambda sim: not is_uncommitted(sim), ASKED)
+    return made
 
 
 def scene() -> Simulation:

@@ -20,6 +20,9 @@ PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 """The schemes of a broker's URL, each with its usual port."""
 PATH = "/mqtt"
 """The usual path of a WebSocket that speaks MQTT."""
+USER_RULE = "needs a user for its password; each has at most 65,535 bytes and no NUL character"
+SECRET = re.compile("://.*@", re.DOTALL)
+"""User and password in a URL; no message shows them."""
 TOPIC_WORD = re.compile(r"[^/+#\s\x00-\x1f]{1,64}")
 
 
@@ -47,21 +50,28 @@ class Address(Struct, frozen=True, kw_only=True):
         """Read a URL; raises ``ConfigError`` with what is wrong in it."""
         if not isinstance(url, str):
             raise ConfigError("broker", url, FORMS)
+        shown = SECRET.sub("://…@", text("broker", url))
+        if "?" in url or "#" in url:
+            raise ConfigError("broker", shown, "must not contain '?' or '#'; a password has %3F and %23 in their place")
         try:
             parts = urlsplit(url)
             port = parts.port
+            login = [unquote(word, errors="strict") if word else None for word in (parts.username, parts.password)]
         except ValueError as wrong:
-            raise ConfigError("broker", url, str(wrong)) from None
+            raise ConfigError("broker", shown, FORMS if "@" in url else f"{wrong}; {FORMS}") from None
         is_websocket, path = parts.scheme in {"ws", "wss"}, parts.path.rstrip("/")
-        if parts.scheme not in PORTS or not parts.hostname or (path and not is_websocket):
-            raise ConfigError("broker", url, FORMS)
+        if parts.scheme not in PORTS or not parts.hostname or port == 0 or (path and not is_websocket):
+            raise ConfigError("broker", shown, FORMS)
+        username, password = login
+        if (password and not username) or any(word and not _fits(word) for word in login):
+            raise ConfigError("broker", shown, USER_RULE)
         return cls(
             host=parts.hostname,
-            port=port or PORTS[parts.scheme],
+            port=PORTS[parts.scheme] if port is None else port,
             tls=parts.scheme in {"mqtts", "wss"},
             path=(path or PATH) if is_websocket else "",
-            username=unquote(parts.username) if parts.username else None,
-            password=unquote(parts.password) if parts.password else None,
+            username=username,
+            password=password,
         )
 
     @property
@@ -89,6 +99,11 @@ class Address(Struct, frozen=True, kw_only=True):
         return f"Address(host={self.host!r}, port={self.port}, tls={self.tls}{path}{who})"
 
 
+def _fits(word: str) -> bool:
+    """Whether MQTT can carry this user or password."""
+    return len(word.encode()) < 1 << 16 and "\0" not in word
+
+
 class Settings(Struct, frozen=True, kw_only=True):
     """Settings of a connection: ``timeout`` and ``keepalive`` are in seconds."""
 
@@ -109,6 +124,8 @@ class Certificates(Struct, frozen=True, kw_only=True):
         """The TLS context of a client; ``ConfigError`` if a file cannot be used."""
         import ssl
 
+        if self.key and not self.certificate:
+            raise ConfigError("key", self.key, "needs the certificate that it belongs to")
         try:
             context = ssl.create_default_context(cafile=self.authority)
             if self.certificate:

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import DuplicateNode
+from pyraft_lab.network.attachments import attach, detach
 from pyraft_lab.network.codec import Envelope, Garbage, decode, encode
 
 
@@ -147,7 +148,10 @@ def in_frames(envelopes: Sequence[Envelope], limit: int) -> Iterable[Sequence[En
 
 
 class MemoryNetwork:
-    """Nodes of one process; frames are encoded and decoded here too, so that encoding errors show up in memory."""
+    """Nodes of one process; frames are encoded and decoded here too, so that encoding errors show up in memory.
+
+    Large data are not copied: all nodes share the bytes, which nobody can change.
+    """
 
     def __init__(self) -> None:
         self._endpoints: dict[NodeId, MemoryEndpoint] = {}
@@ -163,11 +167,11 @@ class MemoryNetwork:
         """Remove all nodes."""
         self._endpoints.clear()
 
-    def carry(self, dst: NodeId, frame: bytes) -> bool:
-        """Deliver a frame; returns whether its receiver was there."""
+    def carry(self, dst: NodeId, frame: bytes, attached: Sequence[bytes] = ()) -> bool:
+        """Deliver a frame and what is attached to it; returns whether its receiver was there."""
         target = self._endpoints.get(dst)
         if target is not None:
-            target.deliver(frame)
+            target.deliver(frame, attached)
         return target is not None
 
     def leave(self, node: NodeId) -> None:
@@ -198,27 +202,29 @@ class MemoryEndpoint:
         self._outbox.clear()
         self._network.leave(self._node)
 
-    def deliver(self, frame: bytes) -> None:
+    def deliver(self, frame: bytes, attached: Sequence[bytes] = ()) -> None:
         """Receive a frame, on this node's own loop even if the sender runs on another."""
         if self._loop is asyncio.get_running_loop():
-            self._take(frame)
+            self._take(frame, attached)
         else:
-            self._loop.call_soon_threadsafe(self._take, frame)
+            self._loop.call_soon_threadsafe(self._take, frame, attached)
 
     def _flush(self) -> None:
         for dst, envelopes in self._outbox.take():
-            frame = encode(self._node, envelopes)
+            bare, data = detach(envelopes)
+            frame = encode(self._node, bare)
             self.counters.frames += 1
-            self.counters.bytes += len(frame)
+            self.counters.bytes += len(frame) + sum(map(len, data))
             self.counters.sent += len(envelopes)
-            if not self._network.carry(dst, frame):
+            if not self._network.carry(dst, frame, data):
                 self._mailbox.notice(PeerUnreachable(dst, tuple(envelope.id for envelope in envelopes)))
 
-    def _take(self, frame: bytes) -> None:
+    def _take(self, frame: bytes, attached: Sequence[bytes]) -> None:
         if not self._open:
             return
         try:
-            src, envelopes = decode(frame)
+            src, bare = decode(frame)
+            envelopes = attach(bare, attached)
         except Garbage:
             self.counters.garbage += 1
             return

@@ -100,12 +100,12 @@ def decode(data: bytes) -> tuple[NodeId, tuple[Envelope, ...]]:
         envelopes = read(_envelope_decoder, frame.envelopes)
     except msgspec.MsgspecError as wrong:
         raise Garbage(str(wrong)) from None
-    if not all(_is_numbered(envelope) and _is_valid(envelope.message) for envelope in envelopes):
+    if not all(_is_numbered(envelope) and is_valid(envelope.message) for envelope in envelopes):
         raise Garbage("a number is out of range")
     return frame.src, envelopes
 
 
-def read(decoder: "msgspec.msgpack.Decoder[T]", data: bytes | Raw) -> T:
+def read(decoder: "msgspec.msgpack.Decoder[T]", data: bytes | memoryview | Raw) -> T:
     """Decode untrusted bytes; raises ``msgspec.MsgspecError`` if they are invalid, however deeply nested."""
     try:
         return decoder.decode(data)
@@ -118,7 +118,7 @@ def _checksum(src: NodeId, envelopes: bytes | Raw) -> int:
     return zlib.crc32(envelopes, zlib.crc32(src.to_bytes(8, "big")))
 
 
-def _is_valid(message: AnyMessage) -> bool:
+def is_valid(message: AnyMessage) -> bool:
     """Check what types cannot: all numbers are in range, and entries follow ``prev`` without a gap."""
     if not _is_vote(message.vote):
         return False

@@ -25,6 +25,7 @@ from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import DuplicateNode, NetworkFailed
 from pyraft_lab.network import passwords
 from pyraft_lab.network.address import Address, Certificates, Settings, topic_word
+from pyraft_lab.network.attachments import attach, detach
 from pyraft_lab.network.base import (
     Connected,
     Counters,
@@ -39,7 +40,7 @@ from pyraft_lab.network.base import (
 from pyraft_lab.network.codec import Envelope, Garbage, decode, encode
 from pyraft_lab.network.connection import Deliver, cancellable, connected, failure, is_final
 from pyraft_lab.network.mqtt_client import Client, Message, MqttError, Will, check, tls_context
-from pyraft_lab.network.parts import MARK, Assembly, Bulk, in_parts
+from pyraft_lab.network.parts import ACK, MARK, Assembly, Bulk, Window, in_parts, read_part
 from pyraft_lab.network.presence import Claim, NextStep, Presence
 
 log = logging.getLogger(__name__)
@@ -103,7 +104,8 @@ class MqttEndpoint:
         self._network, self._node, self._mailbox = network, node, mailbox
         self._process, self._name = secrets.randbits(48), network.secret(node)
         self._outbox, self._bulk = Outbox(self.counters), Bulk()
-        self._frames, self._assembly = itertools.count(1), Assembly()
+        self._frames, self._assembly, self._window = itertools.count(1), Assembly(), Window()
+        self._acknowledgements: list[tuple[NodeId, bytes]] = []
         self._ready = asyncio.Event()
         self._moves: asyncio.Queue[NextStep] = asyncio.Queue()
         self._presence = Presence(self._process)
@@ -226,16 +228,24 @@ class MqttEndpoint:
             await self._ready.wait()
             self._ready.clear()
             async with asyncio.TaskGroup() as group:
-                for dst, envelopes in self._outbox.take():
-                    frame = self._frame(envelopes)
+                for dst, frame in self._frames_to_send():
                     group.create_task(client.publish(self._inbox_of(dst), frame, qos=self._network.qos))
 
     async def _write_bulk(self, client: Client) -> None:
         """Publish large messages in parts: small messages leave in between."""
         while True:
             dst, envelope = await self._bulk.next()
-            for part in in_parts(self._node, next(self._frames), self._frame([envelope])):
+            bare, data = detach([envelope])
+            self.counters.bytes += sum(map(len, data))
+            number = next(self._frames)
+            self._window.begin(number)
+            for place, part in enumerate(in_parts(self._node, number, [self._frame(bare), *data])):
+                await self._window.room(place)
                 await cancellable(client.publish(self._inbox_of(dst), part, qos=self._network.qos))
+
+    def _frames_to_send(self) -> list[tuple[NodeId, bytes]]:
+        acknowledged, self._acknowledgements = self._acknowledgements, []
+        return [*acknowledged, *((dst, self._frame(envelopes)) for dst, envelopes in self._outbox.take())]
 
     def _frame(self, envelopes: Sequence[Envelope]) -> bytes:
         """One frame, counted as sent."""
@@ -261,6 +271,7 @@ class MqttEndpoint:
         was_up, self._client = self._client is not None, None
         self._outbox.clear()
         self._bulk.clear()
+        self._acknowledgements.clear()
         self._assembly = Assembly()
         where = str(self._network.address)
         if not self._first.done():
@@ -285,16 +296,34 @@ class MqttEndpoint:
 
     def _open_frame(self, src: str, frame: bytes) -> None:
         try:
-            whole = self._assembly.take(src, frame) if frame.startswith(MARK) else frame
-            if whole is None:
-                return
-            sender, envelopes = decode(whole)
+            if frame.startswith(MARK):
+                self._take_part(src, frame)
+            else:
+                self._open(src, (frame,))
         except Garbage as wrong:
             self._garbage(str(wrong))
+
+    def _take_part(self, src: str, part: bytes) -> None:
+        """Take a part of a message; its sender may send more parts then."""
+        if part.startswith(ACK):
+            self._window.acknowledge(part)
             return
+        arrived = read_part(part)
+        if str(arrived.src) != src:
+            raise Garbage(f"node {arrived.src} wrote a part and {src} sent it")
+        if (answer := arrived.acknowledgement) is not None:
+            self._acknowledgements.append((arrived.src, answer))
+            self._ready.set()
+        pieces = self._assembly.take(src, arrived)
+        if pieces is not None:
+            self._open(src, pieces)
+
+    def _open(self, src: str, pieces: Sequence[bytes]) -> None:
+        """Receive the messages of a frame with what is attached to it; raises ``Garbage``."""
+        sender, bare = decode(pieces[0])
         if src != str(sender):
-            self._garbage(f"node {sender} wrote it and {src} sent it")
-            return
+            raise Garbage(f"node {sender} wrote it and {src} sent it")
+        envelopes = attach(bare, pieces[1:])
         self.counters.received += len(envelopes)
         self._mailbox.receive(sender, envelopes)
 

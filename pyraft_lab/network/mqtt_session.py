@@ -20,13 +20,15 @@ from pyraft_lab.network.codec import Garbage
 from pyraft_lab.network.connection import cancellable, failure
 from pyraft_lab.network.mqtt import MqttNetwork, next_backoff
 from pyraft_lab.network.mqtt_client import Client, Message, MqttError, Will
-from pyraft_lab.network.parts import LARGE, MARK, Assembly, in_parts
+from pyraft_lab.network.parts import LARGE, MARK, Assembly, in_parts, read_part
 
 log = logging.getLogger(__name__)
 GOODBYE_TIMEOUT = 1.0
 """Seconds that the last messages of a session may take."""
 Deliver = Callable[[str, bytes], None]
 """Takes the last levels of a topic (after the cluster's name) and the payload."""
+DeliverAll = Callable[[str, Sequence[bytes]], None]
+"""Takes the same of a message with attachments: the payload, and then these."""
 
 
 class Publication(Struct, frozen=True):
@@ -42,6 +44,8 @@ class MqttSession:
 
     ``hears_kept=False`` ignores retained messages: an old RPC call must not be answered later.
 
+    A message with attachments goes to ``deliver_all``, if it is given.
+
     ``will`` is a topic that is cleared when the connection breaks or is closed; ``connected`` is called at each
     connection, ``lost`` at each break.
     """
@@ -55,10 +59,12 @@ class MqttSession:
         deliver: Deliver,
         will: str | None = None,
         hears_kept: bool = True,
+        deliver_all: DeliverAll | None = None,
         connected: Callable[[], None] = lambda: None,
         lost: Callable[[], None] = lambda: None,
     ) -> None:
         self._network, self._topics, self._deliver = network, topics, deliver
+        self._deliver_all = deliver_all or (lambda topic, pieces: deliver(topic, pieces[0]))
         self._connected, self._lost = connected, lost
         self._name = network.secret(name)
         self._deadline = asyncio.get_running_loop().time() + network.timeout
@@ -86,10 +92,22 @@ class MqttSession:
             await self.close()
             raise
 
-    def publish(self, topic: str, payload: bytes, *, retain: bool = False, divide: bool = False) -> None:
-        """Publish a message if the session is connected; ``divide`` sends a large one in parts, to another session."""
+    def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        retain: bool = False,
+        divide: bool = False,
+        attached: Sequence[bytes] = (),
+    ) -> None:
+        """Publish a message if the session is connected.
+
+        ``divide`` sends a large one in parts, to another session; so does one that has something ``attached``.
+        """
         if self._client is not None:
-            payloads = in_parts(0, next(self._numbers), payload) if divide and len(payload) > LARGE else (payload,)
+            is_divided = attached or (divide and len(payload) > LARGE)
+            payloads = in_parts(0, next(self._numbers), [payload, *attached]) if is_divided else (payload,)
             self._waiting.extend(Publication(self._topic(topic), one, retain) for one in payloads)
             self._ready.set()
 
@@ -166,20 +184,19 @@ class MqttSession:
             if message.retain and not self._wants_retained:
                 return
             try:
-                payload = self._whole(message.topic.value, message.payload)
-                if payload is not None:
-                    self._deliver(message.topic.value[prefix:], payload)
+                self._take(message.topic.value, message.topic.value[prefix:], message.payload)
             except Exception:  # untrusted messages: an error here must not end the client library's thread
                 log.exception("%s could not handle a message on %s", self._name, message.topic)
 
-    def _whole(self, topic: str, payload: bytes) -> bytes | None:
-        """The payload, once all of its parts have arrived."""
+    def _take(self, sender: str, topic: str, payload: bytes) -> None:
+        """Deliver a message, once all of its parts have arrived; garbage is dropped."""
         if not payload.startswith(MARK):
-            return payload
-        try:
-            return self._assembly.take(topic, payload)
-        except Garbage:
-            return None
+            self._deliver(topic, payload)
+            return
+        with suppress(Garbage):
+            pieces = self._assembly.take(sender, read_part(payload))
+            if pieces is not None:
+                self._deliver_all(topic, pieces)
 
 
 async def _read(client: Client) -> None:

@@ -35,13 +35,15 @@ def password_file(cluster: str) -> Path:
 def find(user: str, cluster: str) -> str | None:
     """The password of ``user`` from the environment or the file, or ``None``; ``ConfigError`` for an invalid file."""
     given = os.environ.get(PASSWORD)
+    if given and any("\ud800" <= one <= "\udfff" for one in given):
+        raise ConfigError(PASSWORD, "…", "must be text in UTF-8")
     return given or read(password_file(cluster)).get(user)
 
 
 def read(path: Path) -> Mapping[str, str]:
     """All passwords of a file, none if there is no file; ``ConfigError`` names the invalid line."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
         mode = path.stat().st_mode
     except FileNotFoundError:
         return {}

@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Awaitable, Iterable, Sequence
 from typing import Any, Protocol
 
-from pyraft_lab.arguments import bounded_list, integer, seconds
+from pyraft_lab.arguments import bounded_list, instance, integer, seconds
 from pyraft_lab.client.requests import Request
 from pyraft_lab.client.state import Limits, Read, Write
 from pyraft_lab.command import MAX_BYTES, encode, encode_all
@@ -63,7 +63,7 @@ class Client:
         chance: random.Random | None = None,
     ) -> None:
         self.deadline = deadline
-        self._chance = chance
+        self._chance = None if chance is None else instance("chance", chance, random.Random)
         self._max_bytes = integer("max_bytes", max_bytes, 1, MAX_BYTES)
         self._attempt = seconds("attempt", attempt, 1e-6)
         self._transport, self._home = transport, home

@@ -46,6 +46,8 @@ class NodeOptions(Struct, frozen=True, kw_only=True):
     certificates: Certificates | None = None
     accepts_faults: bool = False
     """Whether its links accept fault control (:mod:`pyraft_lab.network.fault_control`)."""
+    timeout: float = 5.0
+    """Seconds that the broker may take to answer."""
     traced: bool = True
     """Whether it publishes its trace while a follower is there."""
     config: Config = SLOW_NETWORK
@@ -55,7 +57,9 @@ async def serve(
     options: NodeOptions, stop: asyncio.Event, *, observers: Sequence[Observer] = (), player: SeatPlayer | None = None
 ) -> None:
     """Run the node until ``stop`` is set; raises the error that ended it earlier. A ``player`` may decide by hand."""
-    network = MqttNetwork(options.broker, cluster=options.cluster, certificates=options.certificates)
+    network = MqttNetwork(
+        options.broker, cluster=options.cluster, certificates=options.certificates, timeout=options.timeout
+    )
     faults = Faults(network)
     async with AsyncExitStack() as stack:
         if options.accepts_faults:

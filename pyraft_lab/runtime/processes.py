@@ -21,7 +21,7 @@ import msgspec
 from pyraft_lab.arguments import flag, node_id, seconds
 from pyraft_lab.engine.membership import ChangeLike, as_change
 from pyraft_lab.engine.types import NodeId
-from pyraft_lab.errors import ConfigError, PyraftError, Timeout, UnknownNode
+from pyraft_lab.errors import ConfigError, PyraftError, Timeout, UnknownNode, shown
 from pyraft_lab.network.address import Address
 from pyraft_lab.network.company import TOPIC, NameClaim
 from pyraft_lab.network.fault_control import publish
@@ -33,6 +33,7 @@ from pyraft_lab.pending_requests import WriteResponse
 from pyraft_lab.runtime.client import Transport
 from pyraft_lab.runtime.clusters import NOT_RUNNING, Cluster
 from pyraft_lab.runtime.metrics import Metrics, leader_of
+from pyraft_lab.runtime.process import SLOW_NETWORK
 from pyraft_lab.runtime.recorder import Recorder
 from pyraft_lab.runtime.remote import Remote
 from pyraft_lab.runtime.rpc import AddLearner, AllowNextRevert, ChangeMembership, TransferLeader
@@ -49,13 +50,15 @@ class ProcessCluster(Cluster):
     """A cluster made by :class:`~pyraft_lab.runtime.cluster.LocalCluster` with ``processes=True``.
 
     Cuts, partitions, loss and delay are published: they begin some milliseconds later, when the nodes have received
-    them.
+    them. Without a ``config`` its timeouts are longer: processes share processors, and messages go through a broker.
     """
 
     def __init__(self, nodes: int = 3, *, network: str = "memory", **settings: Any) -> None:
         for field in ("machine", "rules", "observers", "level"):
             if field in settings:
                 raise ConfigError(field, settings[field], "cannot be passed to another process")
+        if settings.get("config") is None:
+            settings["config"] = SLOW_NETWORK
         super().__init__(nodes, network="mqtt" if network == "memory" else network, **settings)
         self._processes: dict[NodeId, subprocess.Popen[bytes]] = {}
         self._directory = Path(self._storage)
@@ -253,7 +256,7 @@ class ProcessCluster(Cluster):
 
     def raft(self, node: NodeId) -> NoReturn:
         """Not available: the handle is in the node's process."""
-        _refuse(f"raft({node})", "use cluster.client, cluster.metrics or the cluster's own methods")
+        _refuse(f"raft({shown(node)})", "use cluster.client, cluster.metrics or the cluster's own methods")
 
     @property
     def gate(self) -> NoReturn:

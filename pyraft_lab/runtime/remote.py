@@ -41,7 +41,7 @@ from pyraft_lab.runtime.rpc import (
     RpcResult,
     decode_metrics,
     decode_reply,
-    encode,
+    in_pieces,
     to_error,
 )
 
@@ -122,7 +122,8 @@ class Remote:
         """Publish a message to ``topic`` and wait for the reply with its number; ``Timeout`` after ``seconds``."""
         line = self._up()
         self._open[message.number] = awaited = asyncio.get_running_loop().create_future()
-        line.publish(topic, encode(message), divide=True)
+        payload, *attached = in_pieces(message)
+        line.publish(topic, payload, divide=True, attached=attached)
         try:
             async with asyncio.timeout(seconds):
                 return await awaited

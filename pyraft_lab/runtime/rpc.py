@@ -9,18 +9,20 @@
 An error arrives as the same class with the same fields; ``NotLeader`` still names the leader.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from pyraft_lab import errors
-from pyraft_lab.client.requests import Request
+from pyraft_lab.client.requests import Request, WriteBatch
 from pyraft_lab.engine.events import ReadPolicy
 from pyraft_lab.engine.membership import Change
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import PyraftError, shown
+from pyraft_lab.network.attachments import LARGE_DATA
 from pyraft_lab.network.codec import read
 from pyraft_lab.runtime.metrics import Metrics
 
@@ -130,6 +132,25 @@ def encode(message: RpcCall | RpcReply | Metrics) -> bytes:
 def decode_call(data: bytes) -> RpcCall:
     """A call from its payload; raises ``msgspec.MsgspecError`` for garbage."""
     return read(_asked, data)
+
+
+def in_pieces(call: RpcCall | RpcReply) -> list[bytes]:
+    """The payload of a call, and the large data of a batch of writes as an attachment, which is not copied."""
+    if isinstance(call, RpcCall) and isinstance(call.question, WriteBatch) and len(call.question.data) > LARGE_DATA:
+        return [encode(replace(call, question=replace(call.question, data=b""))), call.question.data]
+    return [encode(call)]
+
+
+def decode_pieces(pieces: Sequence[bytes]) -> RpcCall:
+    """A call from its payload and attachment; raises ``msgspec.MsgspecError`` for garbage."""
+    call = decode_call(pieces[0])
+    match call.question, pieces[1:]:
+        case WriteBatch(data=b""), [data]:
+            return replace(call, question=replace(call.question, data=data))
+        case _, []:
+            return call
+        case _:
+            raise msgspec.ValidationError("a call with attachments that it does not need")
 
 
 def number_of(data: bytes) -> int | None:

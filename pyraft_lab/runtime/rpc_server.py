@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, assert_never
+from concurrent.futures import Executor
+from typing import Any, TypeGuard, assert_never
 
 import msgspec
 
 from pyraft_lab.client.requests import FindOutcome, OpenSession, ReadMany, Request, WriteBatch
 from pyraft_lab.command import check_batch
+from pyraft_lab.concurrency import one_worker
 from pyraft_lab.errors import ConfigError, Overloaded, PyraftError
 from pyraft_lab.network.mqtt import MqttNetwork
 from pyraft_lab.network.mqtt_session import MqttSession
@@ -28,7 +30,7 @@ from pyraft_lab.runtime.rpc import (
     TransferLeader,
     TriggerSnapshot,
     WriteCommands,
-    decode_call,
+    decode_pieces,
     encode,
     encode_value,
     number_of,
@@ -48,13 +50,19 @@ MOST_REPLY = 1 << 20
 
 async def serve_rpc(raft: Raft, network: MqttNetwork) -> None:
     """Serve RPC calls to ``raft`` until it ends; raises the error that ended it."""
+    with one_worker(f"replies of node {raft.id}") as encoders:
+        await _serve(raft, network, encoders)
+
+
+async def _serve(raft: Raft, network: MqttNetwork, encoders: Executor) -> None:
     async with asyncio.TaskGroup() as group:
-        server = RpcServer(raft, group.create_task)
+        server = RpcServer(raft, group.create_task, encoders)
         async with MqttSession(
             network,
             f"{raft.id}-rpc",
             topics=[f"{raft.id}/ask/+"],
             deliver=server.on_call,
+            deliver_all=server.on_pieces,
             will=f"{raft.id}/status",
             hears_kept=False,
             connected=server.publish_status,
@@ -65,17 +73,27 @@ async def serve_rpc(raft: Raft, network: MqttNetwork) -> None:
                 await asyncio.sleep(PAUSE)
 
 
-def _fitting(answers: Sequence[Value | Rejected]) -> Sequence[msgspec.Raw]:
-    """As many of the first answers as fit into one reply, each encoded; one without an encoding is an error."""
-    taken: list[msgspec.Raw] = []
+def _fitting(answers: Sequence[Value | Rejected]) -> Sequence[msgspec.Raw | Value]:
+    """As many of the first answers as fit into one reply, each encoded; one without an encoding is an error.
+
+    A large text, which nobody can change, goes alone and is encoded later.
+    """
+    taken: list[msgspec.Raw | Value] = []
     room = MOST_REPLY
     for answer in answers:
+        if is_large(answer):
+            return taken or [answer]
         encoded = _encoded(answer)
         room -= len(encoded)
         if taken and room < 0:
             break
         taken.append(encoded)
     return taken
+
+
+def is_large(answer: Value | Rejected) -> TypeGuard[Value]:
+    """Whether an answer is a text or bytes that are larger than a reply usually is."""
+    return isinstance(answer, Value) and isinstance(answer.value, (str, bytes)) and len(answer.value) > MOST_REPLY
 
 
 def _encoded(answer: Value | Rejected) -> msgspec.Raw:
@@ -85,11 +103,19 @@ def _encoded(answer: Value | Rejected) -> msgspec.Raw:
         return encode_value(Rejected(f"the answer cannot be sent: {wrong}"))
 
 
+def _reply(number: int, answer: RpcResult | RpcError) -> bytes:
+    """A reply as bytes; if a machine's answer has no encoding, that is the error it holds."""
+    try:
+        return encode(RpcReply(number, answer))
+    except (TypeError, ValueError, OverflowError, RecursionError) as wrong:
+        return encode(RpcReply(number, refused(PyraftError(f"the answer cannot be sent: {wrong}"))))
+
+
 class RpcServer:
     """The RPC server of one node: calls in, replies out."""
 
-    def __init__(self, raft: Raft, start: Callable[[Coroutine[Any, Any, None]], object]) -> None:
-        self._raft, self._start = raft, start
+    def __init__(self, raft: Raft, start: Callable[[Coroutine[Any, Any, None]], object], encoders: Executor) -> None:
+        self._raft, self._start, self._encoders = raft, start, encoders
         self._is_open = 0
         self.line: MqttSession | None = None
 
@@ -101,11 +127,15 @@ class RpcServer:
 
     def on_call(self, topic: str, payload: bytes) -> None:
         """Serve a call; an unreadable one gets an error, garbage is dropped."""
+        self.on_pieces(topic, (payload,))
+
+    def on_pieces(self, topic: str, pieces: Sequence[bytes]) -> None:
+        """Serve a call with attachments."""
         client = topic.rpartition("/")[2]
         try:
-            asked = decode_call(payload)
+            asked = decode_pieces(pieces)
         except msgspec.MsgspecError as wrong:
-            self._refuse(client, payload, str(wrong))
+            self._refuse(client, pieces[0], str(wrong))
             return
         if self._is_open >= MOST_OPEN:
             full = Overloaded(self._is_open, MOST_OPEN, what="calls are waiting", retry_after=RETRY)
@@ -127,16 +157,22 @@ class RpcServer:
             self._is_open -= 1
         if not isinstance(asked.question, (WriteCommands, ReadQuery, ReadIndex, Request)):
             self.publish_status()  # the caller sees a change no later than the reply
-        self._reply(client, asked.number, answer)
+        await self._reply_in_turn(client, asked.number, answer)
+
+    async def _reply_in_turn(self, client: str, number: int, answer: RpcResult | RpcError) -> None:
+        """Reply; large replies are encoded one after the other and beside the loop, which has heartbeats to send."""
+        if isinstance(answer, RpcResult) and isinstance(answer.value, Sequence) and any(map(is_large, answer.value)):
+            loop = asyncio.get_running_loop()
+            self._publish(client, await loop.run_in_executor(self._encoders, _reply, number, answer))
+        else:
+            self._reply(client, number, answer)
 
     def _reply(self, client: str, number: int, answer: RpcResult | RpcError) -> None:
-        """Publish a reply; if a machine's answer has no encoding, publish that as an error."""
-        try:
-            data = encode(RpcReply(number, answer))
-        except (TypeError, ValueError, OverflowError, RecursionError) as wrong:
-            data = encode(RpcReply(number, refused(PyraftError(f"the answer cannot be sent: {wrong}"))))
+        self._publish(client, _reply(number, answer))
+
+    def _publish(self, client: str, reply: bytes) -> None:
         if self.line is not None:
-            self.line.publish(f"answers/{client}/{self._raft.id}", data, divide=True)
+            self.line.publish(f"answers/{client}/{self._raft.id}", reply, divide=True)
 
     async def _attempt(self, question: RpcRequest) -> RpcResult | RpcError:
         try:

@@ -20,20 +20,33 @@ from pyraft_lab.trace.record import EventId
 
 ROUNDS = 1000
 """Rounds whose start times are remembered."""
+DEPOSES = frozenset({TimerKind.ELECTION, TimerKind.QUORUM})
+"""The timers that may end a leadership."""
+MOST_EXTENSIONS = 3
+"""How often a timer that rang late is extended: a machine that is always slow must still elect leaders."""
 
 
 def now() -> float:
     """Seconds that never go back and, if the system has such a clock, include the time the machine sleeps."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.monotonic()
+    if sys.platform == "linux":
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    if sys.platform == "darwin":  # where time.monotonic() stands still during sleep
+        return time.clock_gettime(time.CLOCK_MONOTONIC)
+    return time.monotonic()
 
 
 class Running(NamedTuple):
-    """A running timer: when it expires, its order among all timers set, and the event that set it."""
+    """A running timer: when it expires, its order among all timers set, and the event that set it.
+
+    ``extension`` is by how many seconds it is extended if it rings late by more than that; ``extended`` counts this.
+    """
 
     at: float
     sequence: int
     cause: EventId
     alarm: asyncio.TimerHandle
+    extension: float
+    extended: int = 0
 
 
 class Timers:
@@ -78,7 +91,8 @@ class Timers:
             self._note_round(command.timer.key)
         seconds = delay(config, command.timer.kind, command.backoff, self._chance.random())
         alarm = self._loop.call_later(seconds, self._ring, command.timer)
-        running = self._running[command.timer] = Running(self._now() + seconds, next(self._places), cause, alarm)
+        running = Running(self._now() + seconds, next(self._places), cause, alarm, config.heartbeat_interval)
+        self._running[command.timer] = running
         heappush(self._queue, (running.at, running.sequence, command.timer))
 
     def cancel(self, command: CancelTimer) -> None:
@@ -128,22 +142,35 @@ class Timers:
         return bool(self._queue) and self._queue[0][0] <= self._now()
 
     def _is_set(self, line: tuple[float, int, Timer]) -> bool:
-        """Whether an item of the queue belongs to a timer that still runs: it may have been stopped or restarted."""
+        """Whether an item of the queue belongs to a running timer, which was not stopped, restarted or extended."""
         running = self._running.get(line[2])
-        return running is not None and running.sequence == line[1]
+        return running is not None and (running.at, running.sequence) == line[:2]
 
     def _order(self, timer: Timer) -> tuple[float, int]:
         return self._running[timer].at, self._running[timer].sequence
 
     def _ring(self, timer: Timer) -> None:
-        """Handle an expiry of the loop's clock, which may come a moment early."""
+        """Handle an expiry of the loop's clock, which may come a moment early, or late after the loop was busy."""
         running = self._running[timer]
         left = running.at - self._now()
         if left > 0:
             self._running[timer] = running._replace(alarm=self._loop.call_later(left, self._ring, timer))
+        elif timer.kind in DEPOSES and -left > running.extension and running.extended < MOST_EXTENSIONS:
+            self._extend(timer, running)
         else:
             self._rung[timer] = None
             self._wake()
+
+    def _extend(self, timer: Timer, running: Running) -> None:
+        """This node could not listen when the timer expired: it listens for one more heartbeat interval.
+
+        A leader is deposed because it was silent, not because this node was busy, or both were on one loop.
+        """
+        seconds = running.extension
+        alarm = self._loop.call_later(seconds, self._ring, timer)
+        later = running._replace(at=self._now() + seconds, alarm=alarm, extended=running.extended + 1)
+        self._running[timer] = later
+        heappush(self._queue, (later.at, later.sequence, timer))
 
     def _forget(self, timer: Timer) -> None:
         self._rung.pop(timer, None)

@@ -21,8 +21,9 @@ from pyraft_lab.engine.log import CHUNK, Chunk, Configuration, Log
 from pyraft_lab.engine.state import RaftState
 from pyraft_lab.engine.types import Index, NodeId
 from pyraft_lab.network.codec import read
-from pyraft_lab.trace.files import Reader, Writer
+from pyraft_lab.trace.files import Reader
 from pyraft_lab.trace.record import EventId, Flight, Record, gap
+from pyraft_lab.trace.shortening import ShortWriter
 
 RUNS = 16
 """Runs of one node that a receiver remembers, for batches that come late."""
@@ -54,7 +55,7 @@ class Sender:
         self._records: list[Record] = []
         self._base: Record | None = None
         self._is_asked = False
-        self._writer = Writer()
+        self._writer = ShortWriter()
 
     def add(self, record: Record, *, is_followed: bool) -> None:
         """Add a record to the next batch; without a follower it is only counted."""
@@ -86,7 +87,7 @@ class Sender:
 
     def _whole(self) -> bytes:
         """The node's state before the waiting records; empty for a node whose start is the first of them."""
-        self._writer = Writer()
+        self._writer = ShortWriter()
         if self._base is None:
             return b""
         return self._writer.line(gap(0, node=self._node, time=self._base.time, count=0, state=self._base.after))

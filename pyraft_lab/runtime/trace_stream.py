@@ -163,11 +163,17 @@ class FollowedTrace(Trace):
     """A trace that grows while its cluster runs elsewhere; ``close()`` it, or use it in a ``with`` block."""
 
     def __init__(
-        self, broker: str, cluster: str, *, certificates: Certificates | None = None, limit: int | None = None
+        self,
+        broker: str,
+        cluster: str,
+        *,
+        certificates: Certificates | None = None,
+        limit: int | None = None,
+        timeout: float = 5.0,
     ) -> None:
         super().__init__(limit=limit)
         self.is_open = True
-        self._network = MqttNetwork(broker, cluster=cluster, certificates=certificates)
+        self._network = MqttNetwork(broker, cluster=cluster, certificates=certificates, timeout=timeout)
         self._zero = time.time()
         self._merger = Merger(zero=self._zero)
         self._receivers: dict[NodeId, Receiver] = {}

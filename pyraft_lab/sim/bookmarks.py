@@ -79,6 +79,8 @@ def moments(past: HasTrace, what: Moment, after: EventId = -1) -> Iterator[Recor
 def _question(past: HasTrace, what: Moment) -> Callable[[Record], bool]:
     if callable(what):
         return what
+    if not isinstance(what, str):
+        raise ConfigError("what", what, "must be the name of a moment, or a predicate of records")
     if what == "violation":
         broken = {violation.event for violation in past.violations}
         return lambda record: record.id in broken
@@ -95,6 +97,8 @@ def diff(first: HasTrace, second: HasTrace) -> "pd.DataFrame":
     One row per event: ``run`` is ``"first"`` or ``"second"``, the other columns are those of ``trace.events``. The
     first row is the first difference. Ids are not compared, since after that point every event has another one.
     """
+    if not isinstance(getattr(second, "trace", None), Trace):
+        raise ConfigError("other", second, "must be a run that has a trace")
     with needed("pandas"):
         import pandas as pd
 

@@ -14,7 +14,7 @@ from msgspec.structs import fields, replace
 import pyraft_lab
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.rules import RAFT, Rules
-from pyraft_lab.errors import CapsuleError, CapsuleMismatch, PyraftError
+from pyraft_lab.errors import CapsuleError, CapsuleMismatch, PyraftError, shown
 from pyraft_lab.machine import KeyValue, StateMachine
 from pyraft_lab.sim.capsule import NAMED_RULES, Capsule, Proof, TableDescription, prove, unwrap
 from pyraft_lab.sim.conditions import Weather
@@ -137,7 +137,7 @@ def _find_rules(told: TableDescription) -> Rules:
         known = {field.name for field in fields(Rules)}
         return replace(RAFT, **{name: _find(rule, "rules") for name, rule in told.items() if name in known})
     if told not in NAMED_RULES:
-        raise CapsuleError(f"there are no rules {told!r}; known are {', '.join(NAMED_RULES)}")
+        raise CapsuleError(f"there are no rules {shown(told)}; known are {', '.join(NAMED_RULES)}")
     return NAMED_RULES[told]
 
 

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 from msgspec.structs import replace
 
-from pyraft_lab.arguments import flag, function, instance, integer
+from pyraft_lab.arguments import bounded_list, fitting, flag, function, instance, integer, node_ids, text
 from pyraft_lab.arguments import seconds as seconds_of
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.engine.rules import RAFT, Rules
 from pyraft_lab.engine.types import NodeId
-from pyraft_lab.errors import ConfigError, PyraftError, RecordNotFound, Timeout
+from pyraft_lab.errors import ConfigError, PyraftError, RecordNotFound, Timeout, shown
 from pyraft_lab.machine import KeyValue, Sessions, StateMachine, making_machines
 from pyraft_lab.sim.apply import apply, fires_before, new_node
 from pyraft_lab.sim.bootstrap import bootstrap
@@ -55,6 +55,8 @@ if TYPE_CHECKING:
     from pyraft_lab.sim.bookmarks import Moment
 
 T = TypeVar("T")
+MOST_CHECKS = 1_000
+"""The most checkers of one simulation."""
 
 
 class Simulation(Controls):
@@ -108,7 +110,8 @@ class Simulation(Controls):
         self._timeline = Timeline(self._world)
         self._branches: dict[str, Simulation] = {}
         self._calls: dict[int, ClientCall] = {}
-        self._checks = (Safety(), LocalInvariants()) if checks is None else tuple(checks)
+        given = (Safety(), LocalInvariants()) if checks is None else bounded_list("checks", checks, MOST_CHECKS)
+        self._checks = tuple(fitting("checks", one, Checker, advice="as Safety() is") for one in given)
         self._violations: list[Violation] = []
         self._properties: list[Property[Simulation]] = []
         self.observers: list[Callable[[Record], None]] = []
@@ -261,22 +264,25 @@ class Simulation(Controls):
         Raises ``PyraftError`` if the action is not pending.
         """
         if action not in self.pending:
-            raise PyraftError(f"{action!r} is not pending")
+            raise PyraftError(f"{shown(action)} is not pending")
         return self.force(action, self._world.now if at is None else round(seconds_of("at", at) * SECOND))
 
     def force(self, action: Action, at: Micros) -> Record:
         """Apply any action at time ``at`` (microseconds); earlier scheduled actions wait."""
-        return self._do(action, at=at)
+        if not isinstance(action, Action):
+            raise ConfigError("action", action, "must be a pending action or a decision")
+        return self._do(action, at=integer("at", at))
 
     def redo(self, action: ExternalAction) -> Record:
         """Repeat an external action of another run, after the same number of events and at the same time."""
+        instance("action", action, ExternalAction)
         while self._world.events < action.events:
             self.step()
         return self._do(action.action, at=action.now)
 
     def wait(self, until: Micros) -> None:
         """Move the time to ``until`` (microseconds) without running any action."""
-        self._world = replace(self._world, now=max(until, self._world.now))
+        self._world = replace(self._world, now=max(integer("until", until), self._world.now))
 
     def capsule(self) -> str:
         """The whole run as one line of text that fits into a URL; :meth:`from_capsule` builds it again.
@@ -332,7 +338,7 @@ class Simulation(Controls):
 
         ``without`` names the servers that are left out.
         """
-        voters, learners, initialize = self._began.without(without)
+        voters, learners, initialize = self._began.without(node_ids("without", without))
         seed, machine = self._setting.seed, self._setting.machine
         settings = self._setting.config if config is None else config
         rules = self._setting.engine if engine is None else engine
@@ -346,8 +352,10 @@ class Simulation(Controls):
 
     def branch(self, name: str, at: Record | EventId | float | None = None) -> "Simulation":
         """A :meth:`fork` that is kept in :attr:`branches` under this name."""
-        if name in self._branches:
-            raise PyraftError(f"there is a branch {name!r} already; delete it from `branches`, or take another name")
+        if text("name", name) in self._branches:
+            raise PyraftError(
+                f"there is a branch {shown(name)} already; delete it from `branches`, or take another name"
+            )
         self._branches[name] = self.fork(at)
         return self._branches[name]
 
@@ -399,10 +407,13 @@ class Simulation(Controls):
 
     def decide(self, decision: Decision) -> Record:
         """Apply a decision now and return its record."""
+        if not isinstance(decision, Decision):
+            raise ConfigError("decision", decision, "must be a decision, such as Crash(1)")
         return self._do(decision)
 
     def call(self, call: Call) -> ClientCall:
         """Start a client's call now."""
+        instance("call", call, Call)
         return self._calls[self._do(Invoke(call)).id]
 
     def _do(self, action: Action, at: Micros = 0, *, decided: bool = True) -> Record:

@@ -17,6 +17,7 @@ from concurrent.futures import Executor, Future
 from itertools import product
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
+from pyraft_lab.arguments import LARGEST_SEED, bounded_list, fitting, function, integer, named_functions, text
 from pyraft_lab.concurrency import Serial
 from pyraft_lab.errors import ConfigError
 from pyraft_lab.extras import needed
@@ -29,6 +30,8 @@ R = TypeVar("R")
 Scenario = Callable[..., Simulation]
 """A function of ``seed`` and a cell of the grid, as keywords, that returns the finished simulation."""
 Measure = Callable[[Simulation], Any]
+MOST_RUNS = 10_000_000
+"""The most seeds, and the most values of a parameter."""
 MAX_QUEUED = 256
 """The maximum number of tasks waiting at an executor."""
 
@@ -80,12 +83,19 @@ def sweep(
     with needed("pandas"):
         import pandas as pd
 
-    names, asked = tuple(grid), dict(measures or {})
+    function("scenario", scenario)
+    if not isinstance(grid, Mapping):
+        raise ConfigError("grid", grid, "must map the scenario's keywords to the values they take")
+    values_of = {text("grid", name): bounded_list(f"grid[{name!r}]", one, MOST_RUNS) for name, one in grid.items()}
+    played = [integer("seeds", seed, -LARGEST_SEED, LARGEST_SEED) for seed in bounded_list("seeds", seeds, MOST_RUNS)]
+    if executor is not None:
+        fitting("executor", executor, Submits, advice="Serial() runs everything in this process")
+    names, asked = tuple(values_of), {} if measures is None else named_functions("measures", measures)
     clash = (set(names) & set(asked)) | ({"seed", "now", "events", "broken", "capsule"} & {*names, *asked})
     if clash:
         raise ConfigError("grid", sorted(clash), "are columns already; take other names")
-    cells = [dict(zip(names, values, strict=True)) for values in product(*map(tuple, grid.values()))]
-    tasks = ((scenario, cell, seed, asked) for cell in cells for seed in tuple(seeds))
+    cells = [dict(zip(names, values, strict=True)) for values in product(*values_of.values())]
+    tasks = ((scenario, cell, seed, asked) for cell in cells for seed in played)
     return pd.DataFrame(list(spread(Serial() if executor is None else executor, run_cell, tasks)))
 
 

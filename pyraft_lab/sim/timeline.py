@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from pyraft_lab.arguments import LARGEST, integer, seconds
 from pyraft_lab.engine.rules import Rules
 from pyraft_lab.errors import RecordNotFound
 from pyraft_lab.sim.apply import apply
@@ -79,11 +80,11 @@ class Timeline:
     def events_at(self, at: Record | EventId | float) -> EventId:
         """The number of events right after a record, an event id or a time (a float, virtual seconds).
 
-        Raises ``RecordNotFound`` if it is not in the past.
+        Raises ``RecordNotFound`` if it is not in the past, ``ConfigError`` for any other value.
         """
         if isinstance(at, float):
-            return bisect_right(self._moments, round(at * SECOND), key=lambda past: past.now)
-        event = at.id if isinstance(at, Record) else at
+            return bisect_right(self._moments, round(seconds("at", at) * SECOND), key=lambda past: past.now)
+        event = at.id if isinstance(at, Record) else integer("at", at, -LARGEST, what="a record, its number or a time")
         if not 0 <= event < len(self._moments):
             raise RecordNotFound(f"there is no event {event} to fork from; kept are 0 to {len(self._moments) - 1}")
         return event + 1

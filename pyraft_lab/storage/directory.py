@@ -29,6 +29,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from pyraft_lab.arguments import from_json
 from pyraft_lab.errors import StorageFailed
 from pyraft_lab.storage.base import Identity, same_owner
 from pyraft_lab.storage.database import NAME, UNREADABLE, Contents, connect_to_read, examine, layout_fault
@@ -100,7 +101,7 @@ def examine_names(directory: Path) -> DirectoryState:
         owner = _read_identity(directory) if IDENTITY in names else None
     except OSError as error:
         return DirectoryState(faults=(f"it cannot be read: {error.strerror}",), advice=UNREADABLE_HERE)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except msgspec.MsgspecError as error:
         return DirectoryState(faults=(f"{IDENTITY} cannot be read: {error}",))
     left = [name for name in names if _is_ours(name)]
     if NAME not in names:
@@ -189,7 +190,7 @@ def _file_fault(database: Path) -> Iterator[str]:
 
 
 def _read_identity(directory: Path) -> Identity:
-    return msgspec.json.decode((directory / IDENTITY).read_bytes(), type=Identity)
+    return from_json((directory / IDENTITY).read_bytes(), Identity)
 
 
 def _is_ours(name: str) -> bool:

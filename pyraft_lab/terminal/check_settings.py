@@ -23,4 +23,6 @@ def _json_or_file(text: str) -> str:
     try:
         return Path(text).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError, ValueError) as wrong:
-        raise options.Refused(f"{options.shown(text)} is neither a JSON object nor a file with one: {wrong}") from None
+        raise options.Refused(
+            f"{options.shown(text)} is neither a JSON object nor a file with one: {str(wrong)[:200]}"
+        ) from None

@@ -20,7 +20,10 @@ OVER, FAILED = 0, 1
 
 def main(arguments: Sequence[str]) -> int:
     """Run the demonstration; 0 if every step succeeded and the clients' calls were linearizable."""
-    chosen = build_parser().parse_args(arguments)
+    parser = build_parser()
+    chosen = parser.parse_args(arguments)
+    if chosen.broker and chosen.network == "memory":
+        parser.error("--network memory has no broker; leave out --network or --broker")
     console = Console(highlight=False, soft_wrap=True)
     try:
         report = asyncio.run(_play(chosen, console))

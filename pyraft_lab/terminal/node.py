@@ -18,7 +18,10 @@ pyraft-lab node --id 4 --broker mqtt://localhost --data data/4     a learner, af
 
 def main(arguments: Sequence[str]) -> int:
     """Serve until SIGTERM or Ctrl-C, then return 0; 1 if the node cannot go on."""
-    chosen = _parser().parse_args(arguments)
+    parser = _parser()
+    chosen = parser.parse_args(arguments)
+    if chosen.peers and not chosen.init:
+        parser.error("--peers goes with --init, on one node only; the others learn the voters from it")
     options.log_to_stderr(chosen.log_level)
     seat = NodeOptions(
         id=chosen.id,

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Coroutine, Sequence
 from math import isfinite
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import msgspec
 
@@ -22,10 +22,12 @@ from pyraft_lab.errors import MissingExtra, PyraftError, first_error
 from pyraft_lab.extras import require
 from pyraft_lab.network.address import Address, Certificates, topic_word
 from pyraft_lab.network.passwords import HELP
-from pyraft_lab.sim.workload import Load
+
+if TYPE_CHECKING:
+    from pyraft_lab.sim.workload import Load
 
 V = TypeVar("V")
-S = TypeVar("S", Config, Load)
+S = TypeVar("S", Config, "Load")
 OVER, FAILED, INTERRUPTED = 0, 1, 130
 """Exit codes: success, failure, Ctrl-C; argparse itself exits with 2 for invalid arguments."""
 LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -299,15 +301,17 @@ def config_over(usual: Config) -> Callable[[str], Config]:
     return read
 
 
-def load(text: str) -> Load:
+def load(text: str) -> "Load":
     """The load of clients as a JSON object; what it does not name keeps its default."""
+    from pyraft_lab.sim.workload import Load  # most commands start without it
+
     return _changed(Load(), _object(text, '{"clients": 2, "lease": 0.5}'))
 
 
 def _object(text: str, example: str) -> dict[str, Any]:
     try:
-        told = msgspec.json.decode(text)
-    except (msgspec.MsgspecError, RecursionError):
+        told = arguments.from_json(text, object)
+    except msgspec.MsgspecError:
         told = None
     if not isinstance(told, dict):
         raise Refused(f"{shown(text)} is not a JSON object such as {example}")

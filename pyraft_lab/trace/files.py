@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import asdict, fields, replace
 
+from pyraft_lab.arguments import from_json
 from pyraft_lab.engine.commands import (
     Append,
     Command,
@@ -102,6 +103,9 @@ class Writer:
             self._last[record.node] = record.state
         if record.step is not None:
             self._add_step(line, record.step)
+        return self._encode(line)
+
+    def _encode(self, line: Line) -> bytes:
         return _encode(line)
 
     def _add_step(self, line: Line, step: Step) -> None:
@@ -255,8 +259,8 @@ class About(Struct):
 def _read_lines(path: Path) -> tuple[About, list[bytes]]:
     first, *lines = path.read_bytes().split(b"\n")
     try:
-        about = msgspec.json.decode(first, type=About)
-    except (msgspec.MsgspecError, ValueError):
+        about = from_json(first, About)
+    except msgspec.MsgspecError:
         about = About()
     if about.format != FORMAT:
         raise PyraftError(f"{path} is not a trace file: its first line should name {FORMAT!r}")

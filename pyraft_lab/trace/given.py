@@ -2,13 +2,17 @@
 
 import math
 import os
-from collections.abc import Collection, Iterable
+import sys
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pyraft_lab.errors import ConfigError
+from pyraft_lab import arguments
+from pyraft_lab.errors import ConfigError, shown
 
 T = TypeVar("T")
+LATEST = sys.float_info.max
+"""The latest time that a number can hold."""
 
 
 def seconds(name: str, value: Any) -> None:
@@ -18,7 +22,7 @@ def seconds(name: str, value: Any) -> None:
     Traceback (most recent call last):
     pyraft_lab.errors.ConfigError: at='soon': must be a number of seconds
     """
-    if value is not None and (not is_number(value) or not math.isfinite(value)):
+    if value is not None and (not is_number(value) or not -LATEST <= value <= LATEST):
         raise ConfigError(name, value, "must be a number of seconds")
 
 
@@ -27,7 +31,7 @@ def window(start: Any, stop: Any) -> None:
     seconds("start", start)
     seconds("stop", stop)
     if start is not None and stop is not None and start > stop:
-        raise ConfigError("start", start, f"must not be later than stop={stop!r}")
+        raise ConfigError("start", start, f"must not be later than stop={shown(stop)}")
 
 
 def stretch(name: str, value: Any) -> None:
@@ -38,30 +42,38 @@ def stretch(name: str, value: Any) -> None:
 
 def whole(name: str, value: Any, least: int) -> None:
     """Check a whole number of at least ``least``, or ``None``."""
-    if value is not None and (isinstance(value, bool) or not hasattr(value, "__index__") or value < least):
-        raise ConfigError(name, value, f"must be a whole number of at least {least}")
+    if value is not None:
+        arguments.integer(name, value, least)
 
 
 def text(name: str, value: Any) -> None:
     """Check a text, or ``None``."""
-    if value is not None and not isinstance(value, str):
-        raise ConfigError(name, value, "must be a text")
+    if value is not None:
+        arguments.text(name, value)
 
 
 def name(field: str, value: Any) -> None:
     """Check a text that is not empty."""
     if not isinstance(value, str) or not value:
-        raise ConfigError(
-            field, value, "must be a text, such as mqtt://localhost for a broker, demo for a cluster or a service"
-        )
+        raise ConfigError(field, value, "must be a text that is not empty")
+
+
+def counts(name: str, value: Any) -> None:
+    """Check a table of counts: a whole number for each text."""
+    if not isinstance(value, Mapping):
+        raise ConfigError(name, value, "must map texts to counts, such as {'n1': 3}")
+    for word, count in value.items():
+        arguments.text(name, word)
+        arguments.integer(f"{name}[{shown(word)}]", count)
 
 
 def all_of(name: str, values: Any, kind: type[T]) -> list[T]:
     """Check that all values are of one class, and return them as a list."""
-    found = list(values) if isinstance(values, Iterable) else [values]
-    wrong = [one for one in found if not isinstance(one, kind)]
-    if wrong or not isinstance(values, Iterable):
-        raise ConfigError(name, wrong[0] if wrong else values, f"must be nothing but {kind.__name__}s")
+    found: list[T] = []
+    for one in values if isinstance(values, Iterable) else [values]:
+        if not isinstance(one, kind) or one is values:
+            raise ConfigError(name, one, f"must be nothing but {kind.__name__}s")
+        found.append(one)
     return found
 
 
@@ -72,7 +84,9 @@ def are_several(values: Any) -> bool:
 
 def is_number(value: Any) -> bool:
     """Whether this is a number; numbers of numpy are, truth values are not."""
-    return not isinstance(value, (bool, str)) and (hasattr(value, "__float__") or hasattr(value, "__index__"))
+    if isinstance(value, (bool, str, type)):
+        return False
+    return hasattr(value, "__float__") or hasattr(value, "__index__")
 
 
 def file_to_read(path: Any) -> Path:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import MsgspecError, Struct, convert
 
 from pyraft_lab.engine.types import Index, NodeId, Term
-from pyraft_lab.errors import PyraftError
+from pyraft_lab.errors import PyraftError, shown
 from pyraft_lab.trace.record import EventId, Flight, MessageId, Record
 from pyraft_lab.trace.story import sentence
 
@@ -54,8 +54,8 @@ def question(what: object, fact: Mapping[str, object]) -> Question:
         raise PyraftError("ask about a record or its id, or one of leader=, committed=, vote=(voter, candidate)")
     try:
         return convert(asked, kinds[0])
-    except MsgspecError as error:
-        raise PyraftError(f"{asked} is not a valid question: {error}") from error
+    except (MsgspecError, UnicodeError, RecursionError) as error:
+        raise PyraftError(f"{shown(asked)} is not a valid question: {error}") from error
 
 
 class Explanation(Struct, frozen=True):

@@ -6,11 +6,12 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pyraft_lab.errors import RecordNotFound
+from pyraft_lab.arguments import choice, integer
+from pyraft_lab.errors import RecordNotFound, shown
 from pyraft_lab.extras import needed
 from pyraft_lab.trace import given
 from pyraft_lab.trace.record import EventId, Record
-from pyraft_lab.trace.tables import Tables, with_rules
+from pyraft_lab.trace.tables import TABLES, Tables, with_rules
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,7 +62,7 @@ class Trace:
         """One record by its id; ``RecordNotFound`` (a ``LookupError``) where it is not kept."""
         first = self._records[0].id if self._records else 0
         if not isinstance(id, int):
-            raise RecordNotFound(f"no record {id!r}: records are numbered")
+            raise RecordNotFound(f"no record {shown(id)}: records are numbered")
         if 0 <= id - first < len(self._records) and self._records[id - first].id == id:
             return self._records[id - first]
         found = next((record for record in self.records if record.id == id), None)  # numbers of several processes
@@ -71,6 +72,7 @@ class Trace:
 
     def copy(self, events: EventId) -> "Trace":
         """A separate trace with the same past, up to that number of events."""
+        events = integer("events", events)
         if isinstance(self._records, deque):
             return Trace((record for record in self._records if record.id < events), limit=self._records.maxlen)
         first = self._records[0].id if self._records else 0
@@ -188,8 +190,9 @@ class Trace:
 
         Only what happened since the last call is read. The column ``rule`` of the events is a table of its own,
         ``rules``, since naming the clause of Raft that decided each step takes longer than all the rest. The table is
-        shared: do not change it.
+        shared: do not change it. ``ConfigError`` for another name.
         """
+        choice("name", name, (*TABLES,))
         kept = self._records
         return self._tables.get(name, kept if isinstance(kept, list) else tuple(kept.copy()))
 

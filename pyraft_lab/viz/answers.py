@@ -14,7 +14,9 @@ def shares(counts: Mapping[str, int], *, guess: str = "", title: str | None = No
 
     ``finding`` is the sentence below the title; without it, the figure names the most frequent choice.
     """
-    given.text("title", title)
+    for name, value in (("title", title), ("guess", guess), ("finding", finding)):
+        given.text(name, value)
+    given.counts("counts", counts)
     names, total = list(counts), sum(counts.values())
     if not names:
         return theme.empty_figure(title or "Answers", "nothing was counted")

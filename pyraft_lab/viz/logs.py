@@ -12,7 +12,7 @@ from pyraft_lab.viz.figure import draws
 from pyraft_lab.viz.sketch import Sketch
 from pyraft_lab.viz.source import EntryRow, Run, Source, has_happened, nodes_of, roles_at, run_of, states_at, window
 
-COLUMNS = 12
+COLUMNS = 14
 """The number of visible indexes; drag to see the others."""
 MAX_INDEXES = 60
 """The number of newest indexes in a picture; the left edge shows the number of earlier ones."""

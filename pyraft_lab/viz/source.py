@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pyraft_lab.errors import ConfigError, PyraftError
+from pyraft_lab.errors import ConfigError, PyraftError, shown
 from pyraft_lab.trace import given
 from pyraft_lab.trace.columns import MISSING, Table, table
 from pyraft_lab.trace.schema import SCHEMAS
@@ -217,7 +217,7 @@ def nodes_of(run: Run, wanted: list[int] | None) -> list[int]:
         raise ConfigError("nodes", wanted, f"must be some of the nodes {known}")
     for node in wanted or ():
         if node not in known:
-            raise PyraftError(f"there is no node {node} in this trace; it has the nodes {known}")
+            raise PyraftError(f"there is no node {shown(node)} in this trace; it has the nodes {known}")
     return known if wanted is None else list(dict.fromkeys(wanted))
 
 

@@ -6,7 +6,7 @@ from numbers import Number
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from pyraft_lab.errors import PyraftError
+from pyraft_lab.errors import PyraftError, shown
 from pyraft_lab.history import History, Operation, from_json
 from pyraft_lab.sim.properties import Violation
 from pyraft_lab.term_colours import NO_TERM
@@ -300,9 +300,10 @@ def sweep(frame: "pd.DataFrame", *, x: str, y: str, value: str, title: str | Non
     """
     if getattr(frame, "empty", True):
         raise PyraftError("draw a frame that sweep() returned, with at least one run")
-    for column in (x, y, value):
+    for name, column in (("x", x), ("y", y), ("value", value)):
+        given.name(name, column)
         if column not in frame.columns:
-            raise PyraftError(f"the frame has no column {column!r}; it has {', '.join(map(str, frame.columns))}")
+            raise PyraftError(f"the frame has no column {shown(column)}; it has {', '.join(map(str, frame.columns))}")
     capsules = frame["capsule"].tolist() if "capsule" in frame.columns else []
     runs = list(zip(frame[x].tolist(), frame[y].tolist(), frame[value].tolist(), strict=True))
     cells = _cells(runs)

@@ -114,7 +114,7 @@ def test_a_trial_that_cannot_be_is_refused(knob: str, value: object) -> None:
 def test_a_dask_cluster_is_an_executor_too() -> None:
     distributed = pytest.importorskip("distributed")
     with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
         distributed.Client(cluster) as client,
         client.get_executor() as executor,
     ):

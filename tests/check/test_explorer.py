@@ -25,9 +25,10 @@ from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.messages import SnapshotRequest, VoteResponse
 from pyraft_lab.engine.rules import RAFT, Rules
 from pyraft_lab.engine.state import Candidate, RaftState, Step
-from pyraft_lab.errors import ConfigError, PyraftError
+from pyraft_lab.errors import ConfigError, EmptyMembership, PyraftError
 from pyraft_lab.sim.facts import Halted, facts_of
 from pyraft_lab.sim.simulation import Simulation
+from tests.absurd import DEEP, INF, NAN, NO_FLAG, NO_INDEX
 from tests.check import broken
 from tests.check.brute import brute
 
@@ -323,11 +324,34 @@ def test_a_search_stops_at_its_bounds_and_says_that_there_is_more() -> None:
     assert "and there are more states than 100" in str(few)
 
 
-def test_bounds_refuse_what_makes_no_sense() -> None:
-    with pytest.raises(ConfigError, match="timeouts"):
-        Bounds(timeouts=-1)
-    with pytest.raises(ConfigError, match="worlds"):
-        Bounds(worlds=0)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("timeouts", value) for value in (*NO_INDEX, INF)),
+        *(("worlds", value) for value in (*NO_INDEX, 0)),
+        *(("instant_disk", value) for value in NO_FLAG),
+        *(("changes", value) for value in ("12", 5, None, NAN, [5], [{0}], range(10**12))),
+    ],
+)
+def test_bounds_refuse_what_makes_no_sense(name: str, value: Any) -> None:
+    with pytest.raises((ConfigError, EmptyMembership)) as refused:
+        Bounds(**{name: value})
+    assert name in str(refused.value) or name == "changes"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[("start", value) for value in (None, "3", 0, -1, 1.5, True, 2**53, {1, 2}, DEEP, object())],
+        *[("engine", value) for value in (5, "raft", RAFT, Engine)],
+        *[(name, value) for name in ("invariants", "sometimes") for value in (5, "x", ["a"], {1: len}, {"a": 5})],
+        *[(name, value) for name in ("goal", "progress") for value in (5, "x", ["a"])],
+        *[("symmetric", value) for value in NO_FLAG],
+    ],
+)
+def test_a_search_refuses_what_cannot_be_before_it_begins(name: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=name):
+        explore(**{"start": 2, name: value})
 
 
 def test_where_nothing_was_found_there_is_nothing_to_replay() -> None:

@@ -11,8 +11,14 @@ from urllib.error import HTTPError
 import pytest
 
 from pyraft_lab.classroom import tabs
+from pyraft_lab.classroom.bots import Bots
+from pyraft_lab.classroom.seat import RoomAddress
+from pyraft_lab.classroom.teacher_commands import TeacherCommands
 from pyraft_lab.classroom.web import SeatPage, library
 from pyraft_lab.errors import ConfigError, NetworkFailed
+from pyraft_lab.network import broker
+from pyraft_lab.runtime.remote import Remote
+from pyraft_lab.runtime.room import Room
 from tests.threadless import run_threadless
 
 ROOM = """
@@ -35,7 +41,7 @@ class Tab:
             self.labs.append(told)
 
 async def until(fact):
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(300):
         while not fact():
             await asyncio.sleep(0.02)
 
@@ -94,6 +100,26 @@ async def main():
 asyncio.run(main())
 """
     assert told(script) == ["False leader", "True"]
+
+
+def test_the_room_is_followed_only_while_the_learner_looks_at_it() -> None:
+    script = """
+async def main():
+    ann = Tab("ann")
+    opened = lambda: [one["type"] for one in ann.labs].count("open")
+    await until(lambda: opened() == 1)
+    before = len(SESSIONS)
+    ann.seat.look(False)
+    await until(lambda: len(SESSIONS) == before - 1)
+    ann.seat.look(True)
+    await until(lambda: opened() == 2)
+    print(len(SESSIONS) - before, sheet(ann)["role"])
+    ann.seat.leave()
+    await ann.task
+
+asyncio.run(main())
+"""
+    assert told(script) == ["0 leader"]
 
 
 def get(url: str) -> bytes:
@@ -158,3 +184,29 @@ def test_a_teacher_is_told_that_everybody_in_the_network_can_reach_the_room(
     warning = tabs.open_to_all(parser().parse_args(["room7", "--tabs", *options]))
     assert ("everybody in this network can read and change this room" in warning) is is_told
     assert warning.count("\n") == 0
+
+
+def test_a_larger_room_is_slower() -> None:
+    paces = [tabs.PaceKeeper().pace(members=members, term=1, now=0.0) for members in (0, 3, 10, 30, 99)]
+    assert paces == [tabs.PACE, tabs.PACE, 10.0, 30.0, tabs.SLOWEST]
+
+
+def test_a_room_that_loses_its_leaders_again_and_again_becomes_slower_and_one_that_changes_them_does_not() -> None:
+    def last(seconds: float) -> float:
+        keeper = tabs.PaceKeeper()
+        return [keeper.pace(members=10, term=term, now=term * seconds) for term in (1, 2, 3, 4, 4)][-1]
+
+    assert (last(5.0), last(60.0)) == (15.0, 10.0)
+
+
+async def test_a_pace_that_the_teacher_sets_stays() -> None:
+    with broker.start() as its:
+        async with Remote.connect(its.url, cluster="room7") as remote:
+            bots = Bots(RoomAddress(broker=its.url, cluster="room7"), remote, seats=0)
+            commands = TeacherCommands(remote, bots, Room(pace=5.0), asyncio.Event())
+            commands.adapt_pace(10.0)
+            adapted = commands.room.pace
+            await commands.carry_out("pace 20")
+            commands.adapt_pace(30.0)
+            await tabs.keep_pace(remote, commands)  # it ends
+            assert (adapted, commands.room.pace) == (10.0, 20.0)

@@ -17,8 +17,9 @@ from pyraft_lab.classroom.teacher_commands import TeacherCommands
 from pyraft_lab.cli import main
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.network import broker
+from pyraft_lab.runtime.metrics import Metrics
 from pyraft_lab.runtime.remote import Remote
-from pyraft_lab.runtime.room import Room
+from pyraft_lab.runtime.room import Playing, Room
 from tests.terminal.test_session import Start, order, say, until
 
 ROOM = "room7"
@@ -91,6 +92,17 @@ async def refusal(orders: TeacherCommands, line: str) -> str:
     with pytest.raises(PyraftError) as refused:
         await orders.carry_out(line)
     return str(refused.value)
+
+
+async def test_a_room_full_of_learners_needs_no_automatic_node_even_if_one_plays_by_hand() -> None:
+    remote = Remote("teacher")
+    remote.metrics = {node: Metrics(id=node) for node in (1, 2, 3, 4)}
+    remote.players = {1: Playing(by_hand=True)}
+    staff = Bots(RoomAddress(broker="mqtt://127.0.0.1", cluster=ROOM), remote, seats=3)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await staff.run()
+    assert staff.nodes == frozenset()
 
 
 async def test_orders_about_links_say_who_obeys_them() -> None:
@@ -183,11 +195,10 @@ def stopped(process: "subprocess.Popen[str]", number: signal.Signals, code: int)
     assert process.wait(30) == code
 
 
-@pytest.mark.skipif(broker.mosquitto() is None, reason="mosquitto is not installed")
 def test_a_broker_that_stands_still_is_said_within_the_deadline_and_stops_nobody_from_leaving(
     start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with broker.start(kind="mosquitto") as its:
+    with broker.start() as its:
         node = start("node", "--broker", its.url, "--id", "1", "--data", str(tmp_path / "1"), "--init")
         assert main(["client", "--broker", its.url, "--timeout", "60", "put", "x", "1"]) == 0
         paused(its, signal.SIGSTOP)

@@ -15,6 +15,7 @@ from pyraft_lab.exercises.forms import FORMS, entries
 from pyraft_lab.exercises.mutant_exercises import DIAGNOSES
 from pyraft_lab.exercises.own_code import NoRule
 from pyraft_lab.exercises.reference import VARIABLE
+from tests.absurd import DEEP
 from tests.exercises.answers import quick_answers
 
 ANSWERS = quick_answers()
@@ -101,6 +102,13 @@ def test_an_unknown_exercise_is_refused_with_the_nearest_name() -> None:
         exercises.quiz("half-of-for")
     with pytest.raises(ConfigError, match="did you mean quiz/half-of-four"):
         exercises.exercise("quiz/half-of-for")
+
+
+@pytest.mark.parametrize("name", [None, 5, [], "", "x" * 100_000, DEEP])
+def test_a_name_of_another_kind_is_an_unknown_exercise(name: Any) -> None:
+    for form in (exercises.quiz, exercises.prediction, exercises.puzzle, exercises.diagnose, exercises.mend):
+        with pytest.raises(ConfigError, match="unknown"):
+            form(name)
 
 
 def test_blanks_are_filled_where_a_file_of_answers_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

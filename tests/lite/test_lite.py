@@ -165,14 +165,80 @@ def test_what_the_browser_fetches_from_the_web_is_named_with_its_digest(address:
     assert all(re.fullmatch(r"[0-9a-f]{64}", one["sha256"]) for one in far.values())
 
 
-def test_the_lab_of_the_first_chapter_opens_in_jupyterlab(address: str, browser: Any) -> None:
-    visit = Visit(browser)
-    visit.page.goto(f"{address}/lab/index.html?path=00-start-here.ipynb")
-    visit.page.wait_for_selector(".jp-NotebookPanel .jp-CodeCell")
-    visit.page.wait_for_function("window.jupyterapp !== undefined")
-    assert visit.page.query_selector(".jp-Dialog") is None, "it asks for a kernel"
-    visit.page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
-    visit.page.wait_for_selector(".jp-OutputArea-output svg[role]")
+class Notebook:
+    """A chapter in JupyterLab."""
+
+    def __init__(self, address: str, browser: Any, chapter: str) -> None:
+        self.visit = Visit(browser)
+        self.page = self.visit.page
+        self.page.goto(f"{address}/lab/index.html?path={chapter}.ipynb")
+        self.page.wait_for_selector(".jp-NotebookPanel .jp-CodeCell")
+        self.page.wait_for_function("window.jupyterapp !== undefined")
+        assert self.page.query_selector(".jp-Dialog") is None, "it asks for a kernel"
+
+    def command(self, name: str, **options: Any) -> None:
+        self.page.evaluate("([name, options]) => window.jupyterapp.commands.execute(name, options)", [name, options])
+
+    @property
+    def cells(self) -> list[dict[str, Any]]:
+        """The code cells."""
+        all_of_them: list[dict[str, Any]] = self.page.evaluate(CELLS)
+        return [cell for cell in all_of_them if cell["cell_type"] == "code"]
+
+    def until_all_have_run(self) -> None:
+        self.page.wait_for_function(ALL_HAVE_RUN, timeout=10 * SOON)
+
+    def run_cell(self, source: str) -> str:
+        """Run a new last cell; what it says."""
+        for name, options in (
+            ("notebook:move-cursor-to-last", {}),
+            ("notebook:insert-cell-below", {}),
+            ("notebook:enter-edit-mode", {}),
+            ("notebook:replace-selection", {"text": source}),
+        ):
+            self.command(name, **options)
+        self.command("notebook:run-cell")
+        self.until_all_have_run()
+        return text_of(self.cells[-1])
+
+
+CELLS = "() => window.jupyterapp.shell.currentWidget.content.widgets.map((cell) => cell.model.toJSON())"
+ALL_HAVE_RUN = f"""() => ({CELLS})().every(
+    (cell) => cell.cell_type !== "code" || cell.execution_count !== null || String(cell.source).trim() === ""
+)"""
+
+
+def text_of(cell: dict[str, Any]) -> str:
+    """Everything that a cell says."""
+    return json.dumps(cell["outputs"], ensure_ascii=False)
+
+
+@pytest.fixture(scope="module")
+def chapter(address: str, browser: Any) -> Notebook:
+    """The first chapter after *Run All Cells*."""
+    notebook = Notebook(address, browser, "01-a-leader-is-elected")
+    notebook.command("notebook:run-all-cells")
+    notebook.until_all_have_run()
+    return notebook
+
+
+def test_without_the_web_a_whole_chapter_runs_and_says_what_is_left_out(chapter: Notebook) -> None:
+    failed = [cell["source"] for cell in chapter.cells if '"output_type": "error"' in text_of(cell)]
+    assert failed == []
+    left_out = [cell for cell in chapter.cells if "Left out: this cell needs pandas" in text_of(cell)]
+    assert 0 < len(left_out) < len(chapter.cells) / 2
+    assert [url for url in chapter.visit.elsewhere if "pyodide" not in url] == []
+
+
+def test_the_lab_of_a_chapter_shows(chapter: Notebook) -> None:
+    chapter.page.wait_for_selector(".jp-OutputArea-output svg[role]")
     (site.ROOT / "artefacts").mkdir(exist_ok=True)
-    visit.page.screenshot(path=site.ROOT / "artefacts" / "lite-lab.png")
-    assert visit.elsewhere == []
+    chapter.page.screenshot(path=site.ROOT / "artefacts" / "lite-lab.png")
+
+
+def test_an_exercise_fails_and_is_solved_there(chapter: Notebook) -> None:
+    wrong = chapter.run_cell("%%rule has_won\ndef has_won(membership, granted):\n    return True")
+    right = chapter.run_cell(
+        "%%rule has_won\ndef has_won(membership, granted):\n    return membership.is_quorum(granted)"
+    )
+    assert ("✗" in wrong, "✓" in right) == (True, True), (wrong[:2000], right[:2000])

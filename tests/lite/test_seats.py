@@ -1,108 +1,287 @@
-"""Seats in real browser tabs: they join by the one link, are nodes of the room, and go when they are closed."""
+"""A class in browser tabs: seats beside nodes in terminals, through an election, a partition and a joint change.
+
+Three tabs by default; SEATS=30 says how many.
+"""
 
 import asyncio
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import time
+import urllib.request
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 
-from pyraft_lab.runtime.metrics import leader_of
+from pyraft_lab.engine.membership import AddVoters, ReplaceVoters
+from pyraft_lab.engine.types import NodeId
+from pyraft_lab.errors import Fatal, PyraftError, Timeout
+from pyraft_lab.loop_thread import LoopThread
+from pyraft_lab.runtime.metrics import Metrics, leader_of
 from pyraft_lab.runtime.remote import Remote
+from pyraft_lab.runtime.rpc import ChangeMembership
 from tests.lite import site
+from tests.terminal.test_session import order, say, until
 
+Start = Callable[..., "subprocess.Popen[str]"]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-SOON = 120_000
-TABS = 3
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--renderer-process-limit=2",  # the tabs share compiled code
+]
+TABS = int(os.environ.get("SEATS", "3"))
+SOON = float(os.environ.get("SOON", 240.0 + 30 * TABS))
+"""Seconds for anything to happen: thirty tabs share the machine with the tests."""
+HIDE = """hidden => {
+    Object.defineProperty(document, 'hidden', { value: !!hidden, configurable: true });
+    document.dispatchEvent(new Event('visibilitychange'));
+}"""
+"""A headless browser never hides a page by itself."""
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
-    pytest.mark.skipif("SEATS" not in os.environ, reason="SEATS=1 runs it: three tabs need a quiet machine"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(600 + 120 * TABS),
 ]
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytest.importorskip("websockets", reason="the embedded broker needs it for tabs")
 
 
+class Watch:
+    """What the room's nodes report, and requests to their leader."""
+
+    def __init__(self, broker: str) -> None:
+        self._thread = LoopThread("watch of a room")
+        self._thread.start()
+        self._stop = asyncio.Event()
+        self._remote: Remote | None = None
+        self._watching = self._thread.home.submit(self._connect(broker))
+        self.until(lambda: self._remote is not None)
+
+    async def _connect(self, broker: str) -> None:
+        async with Remote.connect(broker, cluster="room7", timeout=60.0) as remote:
+            self._remote = remote
+            await self._stop.wait()
+
+    def close(self) -> None:
+        self._thread.home.call(self._stop.set)
+        self._watching.result(60)
+        self._thread.stop(Fatal("the watch is over"))
+
+    @property
+    def metrics(self) -> dict[NodeId, Metrics]:
+        assert self._remote is not None
+        return dict(self._remote.metrics)
+
+    @property
+    def leader(self) -> NodeId | None:
+        return leader_of(self.metrics)
+
+    @property
+    def voters(self) -> set[NodeId]:
+        """The voters of the committed membership; none while nobody leads, or while it is joint."""
+        now = self.metrics.get(self.leader or 0)
+        return set() if now is None or now.committed_membership.is_joint else set(now.committed_membership.voters)
+
+    def until(self, fact: Callable[[], bool]) -> None:
+        end = time.monotonic() + SOON
+        while not fact():
+            assert time.monotonic() < end, {} if self._remote is None else self.metrics
+            time.sleep(0.05)
+
+    def change(self, change: AddVoters | ReplaceVoters, *, retain: bool = False) -> None:
+        """Change the membership; a room that changes it itself at the moment is asked again."""
+        assert self._remote is not None
+        remote, end = self._remote, time.monotonic() + SOON
+        while True:
+            try:
+                self._wait(remote.ask_leader(ChangeMembership(change, retain), seconds=30))
+            except (Timeout, PyraftError):
+                assert time.monotonic() < end
+                time.sleep(0.5)
+            else:
+                return
+
+    def _wait(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return self._thread.home.submit(work).result(SOON)
+
+
+class Tab:
+    """A page, and its node once it has joined."""
+
+    def __init__(self, page: Any, link: str) -> None:
+        self.page, self.node = page, 0
+        page.set_default_timeout(1000 * SOON)
+        page.goto(link)
+
+    def join(self, name: str, *, looks: bool) -> "Tab":
+        self.page.wait_for_function("!document.getElementById('take').disabled")
+        if not looks:
+            self.page.click("summary")
+        self.page.fill("#name", name)
+        self.page.click("#take")
+        self.page.wait_for_function("/^You are node|again/.test(document.getElementById('status').textContent)")
+        status = self.page.inner_text("#status")
+        assert status.startswith("You are node"), status
+        self.node = int(re.findall(r"\d+", status)[0])
+        return self
+
+    def says(self, part: str) -> None:
+        """Wait until the seat's sheet has these words."""
+        self.page.wait_for_function("part => document.getElementById('sheet').innerText.includes(part)", arg=part)
+
+
 @pytest.fixture
-def links() -> Iterator[list[str]]:
-    """The page's link and the broker's URL, of a teacher with automatic nodes, which keep the majority."""
+def start() -> Iterator[Start]:
+    """Starts commands whose logs nobody reads; a pipe for them would fill up, and stop them."""
+    running: list[subprocess.Popen[str]] = []
+
+    def begin(*words: str) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-m", "pyraft_lab", *words]
+        pipe = subprocess.PIPE
+        running.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True))
+        return running[-1]
+
+    yield begin
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Iterator[Any]:
     reason = site.why_not()
     if reason:
         pytest.skip(reason)
-    options = ["--tabs", "--host", "127.0.0.1", "--seats", "5", "--pyodide", str(site.SITE / "static" / "pyodide")]
-    with subprocess.Popen(
-        [sys.executable, "-m", "pyraft_lab", "teach", "room7", *options],
-        cwd=site.ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    ) as teacher:  # fmt: skip
-        assert teacher.stdout is not None
-        link = next(found[0] for line in teacher.stdout if (found := re.findall(r"http://\S+", line)))
-        yield [link]
-        teacher.terminate()
-        teacher.wait(60)
-
-
-def members(broker: str, are: Callable[[set[int]], bool]) -> set[int]:
-    """The members of the room, once they are as wanted."""
-
-    async def look() -> set[int]:
-        async with Remote.connect(broker, cluster="room7") as remote, asyncio.timeout(120):
-            while True:
-                leader = leader_of(remote.metrics)
-                found = set() if leader is None else set(remote.metrics[leader].committed_membership.voters)
-                if are(found):
-                    return found
-                await asyncio.sleep(0.1)
-
-    return asyncio.run(look())
-
-
-def take_seat(browser: Any, link: str, name: str) -> tuple[Any, int]:
-    """A tab with a seat, and its node."""
-    page = browser.new_context(viewport={"width": 1100, "height": 1200}).new_page()
-    page.set_default_timeout(SOON)
-    page.goto(link)
-    page.wait_for_function("!document.getElementById('take').disabled")
-    return page, join(page, name)
-
-
-def join(page: Any, name: str) -> int:
-    page.fill("#name", name)
-    page.click("#take")
-    page.wait_for_function("document.getElementById('status').textContent.startsWith('You are node')")
-    return int(re.findall(r"\d+", page.inner_text("#status"))[0])
-
-
-def test_tabs_are_nodes_of_the_room_and_go_when_they_are_closed(links: list[str]) -> None:
     with sync_api.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        tabs = [take_seat(browser, links[0], f"learner {number}") for number in range(TABS)]
-        page, first = tabs[0]
-        broker = page.evaluate("fetch('room.json').then((answer) => answer.json()).then((room) => room.broker)")
-        nodes = {node for _, node in tabs}
-        assert members_in_a_thread(broker, lambda found: nodes <= found) >= nodes
-        page.wait_for_selector("#lab svg[role]")
-        (site.ROOT / "artefacts").mkdir(exist_ok=True)
-        page.screenshot(path=site.ROOT / "artefacts" / "seat.png", full_page=True)
-        page.reload()
-        page.wait_for_function("!document.getElementById('take').disabled")
-        again = join(page, "learner 0")
-        assert again not in nodes
-        tabs[1][0].close()
-        left = members_in_a_thread(broker, lambda found: again in found and not {first, tabs[1][1]} & found)
-        assert tabs[2][1] in left
+        browser = play.chromium.launch_persistent_context(
+            tmp_path / "profile", executable_path=CHROMIUM, args=FLAGS, viewport={"width": 1100, "height": 1200}
+        )
+        yield browser
         browser.close()
 
 
-def members_in_a_thread(broker: str, are: Callable[[set[int]], bool]) -> set[int]:
-    """The same beside the browser's own event loop."""
-    from concurrent.futures import ThreadPoolExecutor
+@dataclass
+class Class:
+    """A room with learners in tabs, and others in terminals; the last of these plays by hand."""
 
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(members, broker, are).result()
+    teacher: "subprocess.Popen[str]"
+    watch: Watch
+    others: list[NodeId]
+    tabs: list[Tab]
+
+    @property
+    def everybody(self) -> set[NodeId]:
+        return {*self.others, *(tab.node for tab in self.tabs)}
+
+    def until_all_vote(self) -> None:
+        self.watch.until(lambda: self.watch.voters == self.everybody)
+
+    def transfer(self, node: NodeId) -> None:
+        """The teacher makes this node the leader; a bot that leaves, or a change, may come between."""
+        end = time.monotonic() + SOON
+        while self.watch.leader != node:
+            assert time.monotonic() < end
+            order(self.teacher, f"transfer {node}")
+            time.sleep(1)
+
+
+def test_a_class_in_tabs_and_terminals_is_one_cluster(start: Start, context: Any) -> None:
+    pyodide = str(site.SITE / "static" / "pyodide")
+    teacher = start("teach", "room7", "--tabs", "--host", "127.0.0.1", "--seats", "3", "--pyodide", pyodide)
+    link = until(teacher, "seats in browser tabs").rpartition(" ")[2]
+    broker = json.loads(urllib.request.urlopen(f"{link}room.json").read())["broker"]
+    until(teacher, "seats in a terminal")
+    processes = [start("join", "room7", "--broker", broker, *more) for more in ((), (), ("--by-hand",))]
+    others = [int(until(one, "you are node").rpartition(" ")[2]) for one in processes]
+    marks: list[str] = []
+    Thread(target=play, args=(processes[-1], marks), daemon=True).start()
+    tabs = [Tab(context.new_page(), link).join(f"learner {number}", looks=number == 0) for number in range(TABS)]
+    room = Class(teacher, Watch(broker), others, tabs)
+    room.until_all_vote()
+    tabs[0].page.wait_for_selector("#lab svg[role]")
+    (site.ROOT / "artefacts").mkdir(exist_ok=True)
+    tabs[0].page.screenshot(path=site.ROOT / "artefacts" / "seat.png", full_page=True)
+    assert order(teacher, "write y 1") == "y is 1, on a majority of disks"
+    room.watch.until(lambda: bool(marks))
+
+    a_hidden_leader_makes_way(room)
+    a_partition_heals(room)
+    a_joint_change_has_tabs_on_both_sides(room)
+    a_reloaded_tab_is_new_and_a_closed_one_leaves(room)
+
+    for process in [*processes, teacher]:
+        process.terminate()
+        process.wait(SOON)
+    assert teacher.returncode == 0
+    room.watch.close()
+
+
+def a_hidden_leader_makes_way(room: Class) -> None:
+    tab = room.tabs[1]
+    room.transfer(tab.node)
+    tab.says("leader")
+    tab.page.evaluate(HIDE, "hidden")
+    room.watch.until(lambda: room.watch.leader not in {None, tab.node})
+    tab.page.evaluate(HIDE, "")
+
+
+def a_partition_heals(room: Class) -> None:
+    """The larger part goes on without the leader, a tab; the smaller one catches up after ``heal``."""
+    watch, alone = room.watch, room.tabs[0].node
+    room.transfer(alone)
+    smaller = {alone, room.others[-1]}
+    larger = room.everybody - smaller
+    told = order(room.teacher, f"partition {listed(smaller)} {listed(larger)}")
+    assert "applied by" in told, told
+    assert "not by" not in told, told
+    watch.until(lambda: watch.leader in larger)
+    assert order(room.teacher, "write x 1") == "x is 1, on a majority of disks"
+    written = watch.metrics[watch.leader or 0].committed
+    assert watch.metrics[alone].committed < written
+    assert order(room.teacher, "heal").startswith("no link faults; applied by")
+    watch.until(lambda: all(watch.metrics[node].committed >= written for node in room.everybody))
+
+
+def a_joint_change_has_tabs_on_both_sides(room: Class) -> None:
+    kept = room.everybody - {tab.node for tab in room.tabs[len(room.tabs) // 2 + 1 :]}
+    room.watch.change(ReplaceVoters(frozenset(kept)), retain=True)
+    room.watch.until(lambda: room.watch.voters == kept)
+    room.tabs[-1].says("learner")
+    room.watch.change(AddVoters(frozenset(room.everybody)))
+    room.until_all_vote()
+
+
+def a_reloaded_tab_is_new_and_a_closed_one_leaves(room: Class) -> None:
+    """Its disk is gone with its page, and so are its votes: under its old number it could vote twice."""
+    before = room.everybody
+    again = room.tabs[1]
+    again.page.reload()
+    assert again.join("learner again", looks=False).node > max(before)
+    room.tabs.pop().page.close()
+    room.until_all_vote()
+
+
+def play(learner: "subprocess.Popen[str]", marks: list[str]) -> None:
+    """Give the first answer to every question, and collect the marks; until the learner leaves."""
+    assert learner.stdout is not None
+    before = ""
+    for line in learner.stdout:
+        if line.startswith("  ") and not before.strip():  # the first choice: an empty line divides it from the question
+            say(learner, line.split()[0])
+        marks += [line] if line[0] in "✓✗" else []
+        before = line
+
+
+def listed(nodes: set[NodeId]) -> str:
+    return ",".join(map(str, sorted(nodes)))

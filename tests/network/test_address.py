@@ -1,3 +1,5 @@
+from urllib.parse import quote
+
 import pytest
 
 from pyraft_lab.errors import ConfigError
@@ -17,11 +19,43 @@ def test_a_password_is_never_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "broker", "http://broker", "mqtt://", "mqtt://b:99999", "mqtt://b/path", "mqtt://[b"]
+    "url",
+    [
+        "",
+        "broker",
+        "http://broker",
+        "mqtt://",
+        "mqtt://b:99999",
+        "mqtt://b:0",
+        "mqtt://b/path",
+        "mqtt://[b",
+        "\ud800",
+        5,
+    ],
 )
 def test_what_is_no_address_is_refused(url: str) -> None:
     with pytest.raises(ConfigError, match="broker"):
         Address.parse(url)
+
+
+@pytest.mark.parametrize(
+    "login",
+    ["ann:1#2", "ann:se?cret", "ann:se/cret", "ann:%ff", "ann:%00", ":secret", f"ann:{'x' * 70_000}", "%00:secret"],
+)
+def test_a_login_that_cannot_be_meant_or_sent_is_refused_without_showing_it(login: str) -> None:
+    with pytest.raises(ConfigError, match="broker") as refused:
+        Address.parse(f"mqtt://{login}@broker")
+    assert login.split(":")[1] not in str(refused.value).replace("mqtts://user:password", "")
+
+
+@pytest.mark.parametrize("password", ["p@ss", "p:ss", "p ss", "100%", "%23", "ü€🔑", "#?/"])
+def test_a_password_of_odd_characters_arrives_as_it_was(password: str) -> None:
+    assert Address.parse(f"mqtts://ann:{quote(password, safe='')}@broker").password == password
+
+
+def test_a_key_without_its_certificate_is_refused() -> None:
+    with pytest.raises(ConfigError, match="key"):
+        Certificates(key="key.pem").context()
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "a+", "#", "$SYS", "a b", "x" * 65, "nul\0"])

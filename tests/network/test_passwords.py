@@ -37,6 +37,19 @@ def test_a_url_may_leave_the_password_to_the_file_or_the_environment(
     assert MqttNetwork("mqtt://ann:from+the+url@localhost").address.password == "from+the+url"
 
 
+def test_an_editor_may_begin_the_file_with_its_mark_and_end_lines_in_its_way(file: Path) -> None:
+    file.parent.mkdir()
+    file.touch(mode=0o600)
+    file.write_bytes(b"\xef\xbb\xbfann  s#cr\xc3\xa9t:@%\r\nbob  two\r\n")
+    assert passwords.read(file) == {"ann": "s#crét:@%", "bob": "two"}
+
+
+def test_a_password_in_the_environment_that_is_no_text_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(passwords.PASSWORD, "\udcff")
+    with pytest.raises(ConfigError, match=passwords.PASSWORD):
+        MqttNetwork("mqtt://ann@localhost")
+
+
 def test_each_cluster_has_a_file_of_its_own_unless_one_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

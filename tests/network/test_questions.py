@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from pyraft_lab import errors
+from pyraft_lab import command, errors
+from pyraft_lab.client.requests import WriteBatch
 from pyraft_lab.command import SEALED
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.membership import AddLearners, ReplaceVoters
@@ -22,9 +23,11 @@ from pyraft_lab.runtime.rpc import (
     ChangeMembership,
     Initialize,
     ReadQuery,
+    RpcCall,
     RpcError,
     TransferLeader,
     WriteCommands,
+    encode,
     refused,
     to_error,
 )
@@ -68,9 +71,9 @@ async def test_every_absurd_question_is_answered_with_its_error_and_the_node_ser
         for question in filter(travels, QUESTIONS):
             with pytest.raises(ConfigError):
                 await remote.ask(1, question)
-        for command in (ABSURD, b"", b"\x91" * 200, b"\xff\xff"):
+        for data in (ABSURD, b"", b"\x91" * 200, b"\xff\xff"):
             with pytest.raises(BadCommand):
-                await remote.ask(1, WriteCommands((command,)))
+                await remote.ask(1, WriteCommands((data,)))
         with pytest.raises(EmptyMembership):
             await remote.ask(1, Initialize(()))
         assert raft.metrics.role == "leader"
@@ -140,3 +143,27 @@ def test_an_error_travels_as_what_it_is(error: PyraftError) -> None:
 )
 def test_an_error_of_nobody_is_an_error_all_the_same(refusal: RpcError) -> None:
     assert type(to_error(refusal)) is PyraftError
+
+
+async def test_large_values_travel_in_pieces_and_arrive_whole(any_broker: Broker) -> None:
+    network = MqttNetwork(any_broker.url)
+    raft = Raft(1, config=Config(election_timeout=(2.0, 4.0)), network=network)
+    await raft.start()
+    server = asyncio.create_task(serve_rpc(raft, network))
+    await raft.initialize({1})
+    values = {f"large {number}": bytes([number]) * (3 << 20) for number in range(3)}
+    async with asyncio.timeout(120), Remote.connect(any_broker.url, cluster="demo") as remote:
+        await remote.leader()
+        client = remote.client(deadline=100)
+        writes = [client.write({"op": "put", "key": key, "value": value}) for key, value in values.items()]
+        await asyncio.gather(*writes)
+        assert await asyncio.gather(*map(client.read, values)) == [*values.values()]
+        with pytest.raises(BadCommand, match="of the session of client"):
+            await remote.ask(1, WriteBatch(command.encode("v" * (2 << 20), client=5, serial=1), 6, 1))
+        sent = remote._line  # noqa: SLF001 (a call that no client makes)
+        assert sent is not None
+        sent.publish(f"1/ask/{remote._name}", encode(RpcCall(1, ReadQuery("x"))), attached=[b"y"])  # noqa: SLF001
+        assert await client.read("large 0") == values["large 0"], "the node goes on after an attachment nobody needs"
+    server.cancel()
+    await asyncio.wait([server])
+    await raft.shutdown()

@@ -31,10 +31,8 @@ every = pytest.mark.parametrize(("number", "scenario"), numbered())
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """One broker for all; without mosquitto its tests are skipped, visibly."""
-    if broker.mosquitto() is None:
-        pytest.skip("mosquitto is not installed")
-    with broker.start(kind="mosquitto") as running:
+    """One broker for all: mosquitto, or the embedded one where that is not installed."""
+    with broker.start() as running:
         yield running.url
 
 

@@ -7,11 +7,15 @@ from shutil import rmtree
 import pytest
 
 from pyraft_lab.engine.commands import Alarm
+from pyraft_lab.engine.config import Config
 from pyraft_lab.errors import PreconditionFailed, StorageFailed, WrongStorage
 from pyraft_lab.runtime.cluster import LocalCluster
 from pyraft_lab.runtime.metrics import alarms
 from pyraft_lab.runtime.raft import Raft
 from pyraft_lab.storage.memory import MemoryStorage
+
+PATIENT = Config(election_timeout=(1.0, 2.0), heartbeat_interval=0.1)
+"""A new leader would not know what its predecessor saw: no leadership ends because this machine is busy."""
 
 
 class Falsy(MemoryStorage):
@@ -100,7 +104,7 @@ async def test_a_process_cluster_refuses_the_directory_of_another_one(tmp_path: 
 async def test_a_voter_that_lost_its_disk_is_seen_by_everybody_who_looks(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with LocalCluster(3, storage=tmp_path) as cluster:
+    async with LocalCluster(3, storage=tmp_path, config=PATIENT) as cluster:
         leader = await cluster.wait_leader()
         lost = next(node for node in (1, 2, 3) if node != leader)
         await cluster.client.write({"op": "put", "key": "x", "value": 1})
@@ -127,7 +131,7 @@ async def test_a_voter_that_holds_nothing_is_seen_by_everybody_who_looks_until_t
     tmp_path: Path,
 ) -> None:
     """Nobody can tell whether it is new or lost its disk: it gets the log, and the operator hears of it."""
-    async with LocalCluster(3, storage=tmp_path) as cluster:
+    async with LocalCluster(3, storage=tmp_path, config=PATIENT) as cluster:
         first = await cluster.wait_leader()
         second, empty = (node for node in (1, 2, 3) if node != first)
         await cluster.kill(empty)

@@ -14,7 +14,8 @@ from pyraft_lab.engine.timers import ELECTION, HEARTBEAT, VOTE_LEASE, Timer, Tim
 from pyraft_lab.errors import NotLeader
 from pyraft_lab.network.base import MemoryNetwork
 from pyraft_lab.runtime.raft import Raft
-from pyraft_lab.runtime.timers import Timers
+from pyraft_lab.runtime.timers import MOST_EXTENSIONS, Timers
+from pyraft_lab.runtime.virtual_time import PART, VirtualLoop, run_virtually
 
 QUICK = Config(election_timeout=(0.02, 0.04), heartbeat_interval=0.01)
 STEADY = Config(election_timeout=(0.5, 1.0), heartbeat_interval=0.1)
@@ -77,6 +78,37 @@ async def test_a_loop_that_is_free_is_woken_when_a_timer_runs_out() -> None:
     await asyncio.wait_for(woken.wait(), 10)
     assert clock.has_due
     clock.stop()
+
+
+async def late_ring(times: int) -> list[bool]:
+    """Whether an election timer is due after each of so many stalls that each last longer than it runs."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+
+    async def of_node() -> Timers:
+        PART.set(3)
+        clock = Timers(lambda: None, random.Random(1))
+        clock.set(SetTimer(ELECTION), STEADY, 1)
+        return clock
+
+    clock, found = await asyncio.create_task(of_node()), []
+    for _ in range(times):
+        loop.suspend(3)
+        await asyncio.sleep(2.0)
+        loop.resume(3)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        found.append(clock.has_due)
+    await asyncio.sleep(1.01 * STEADY.heartbeat_interval)
+    return [*found, clock.has_due]
+
+
+def test_a_node_that_could_not_listen_listens_for_one_more_heartbeat_before_it_campaigns() -> None:
+    assert run_virtually(late_ring(1)) == [False, True]
+
+
+def test_a_node_that_is_always_late_campaigns_in_the_end() -> None:
+    assert run_virtually(late_ring(MOST_EXTENSIONS + 1)) == [*[False] * MOST_EXTENSIONS, True, True]
 
 
 @asynccontextmanager

@@ -77,7 +77,6 @@ class Clock:
         return time.monotonic() + self.ahead
 
 
-@pytest.mark.skipif(broker.mosquitto() is None, reason="mosquitto is not installed")
 async def test_a_followed_trace_says_what_it_missed_and_drops_what_a_stranger_publishes() -> None:
     with broker.start() as running:
         network, clock = MqttNetwork(running.url), Clock()

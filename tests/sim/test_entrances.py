@@ -32,18 +32,24 @@ from pyraft_lab.sim.disk import DiskFaults
 from pyraft_lab.sim.faults.generate import run_with_faults
 from pyraft_lab.sim.faults.plan import AnyFault, Crash, Drift, Partition, Pause, Plan, Skew
 from pyraft_lab.sim.faults.run import run_plan
+from pyraft_lab.sim.safety import Safety
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.workload import Load
 from pyraft_lab.sim.world import Call, Query
-from tests.absurd import INF, NAN, NO_CHANGE, NO_FLAG, NO_ID, NO_INDEX, NO_MEMBERS, NO_NUMBER, NO_POLICY, NO_TIME
-
-
-def nested(levels: int) -> Any:
-    value: Any = []
-    for _ in range(levels):
-        value = [value]
-    return value
-
+from tests.absurd import (
+    DEEP,
+    INF,
+    NAN,
+    NO_CHANGE,
+    NO_FLAG,
+    NO_ID,
+    NO_INDEX,
+    NO_MEMBERS,
+    NO_NUMBER,
+    NO_POLICY,
+    NO_TIME,
+    nested,
+)
 
 PUT = {"op": "put", "key": "x", "value": 1}
 NO_ID_OR_NONE = tuple(value for value in NO_ID if value is not None)
@@ -67,6 +73,19 @@ ENTRANCES: list[tuple[str, Act, tuple[Any, ...]]] = [
     ("drift", lambda sim, value: sim.drift(value, 1.5), NO_ID),
     ("drift, rate", lambda sim, value: sim.drift(1, value), (*NO_NUMBER, 0, 1e4)),
     ("skew", lambda sim, value: sim.skew(value, 1.5), NO_ID),
+    ("fork", lambda sim, value: sim.fork(value), ("x", b"x", NAN, INF, -1.5, 10**400, [1], (), {}, True, 1j, DEEP)),
+    ("branch, name", lambda sim, value: sim.branch(value), (None, 5, b"x", [], {}, "\ud800", DEEP)),
+    ("moments", lambda sim, value: sim.moments(value), (None, 5, "x", [], {}, DEEP)),
+    ("jump", lambda sim, value: sim.jump(value), (None, 5, "x", [], {}, DEEP)),
+    ("jump, after", lambda sim, value: sim.jump("term", after=value), ("x", NAN, [1], True, DEEP)),
+    ("diff, other", lambda sim, value: sim.diff(value), (None, 5, "x", [], Simulation, DEEP)),
+    ("again, without", lambda sim, value: sim.again(without=value), (None, 5, "12", {"a"}, [1.5], {0}, DEEP)),
+    ("decide, decision", lambda sim, value: sim.decide(value), (None, 5, "Crash", Crash, {}, DEEP)),
+    ("force, action", lambda sim, value: sim.force(value, 0), (None, 5, "Crash", Crash, {}, DEEP)),
+    ("force, at", lambda sim, value: sim.force(sim.pending[0], value), NO_INDEX),
+    ("redo, action", lambda sim, value: sim.redo(value), (None, 5, "x", {}, DEEP)),
+    ("wait, until", lambda sim, value: sim.wait(value), NO_INDEX),
+    ("call", lambda sim, value: sim.call(value), (None, 5, "x", {}, Call, DEEP)),
     ("skew, seconds", lambda sim, value: sim.skew(1, value), ("x", None, NAN, INF, True, 1e10)),
     ("spoil", lambda sim, value: sim.spoil(value), NO_ID),
     ("spoil, slow", lambda sim, value: sim.spoil(1, slow=value), NO_NUMBER),
@@ -227,6 +246,7 @@ SETTINGS: dict[str, tuple[Any, ...]] = {
     "machine": (None, "KeyValue", 5, int, dict, lambda: 3, lambda: None, lambda: KeyValue, KeyValue()),
     "engine": (3, "raft", {}, Engine, RAFT),
     "weather": ("x", {}, Weather, Weather(loss=NAN)),
+    "checks": (5, NAN, "Safety", [3], {"one": 1}, [None], DEEP, range(10**12), [Safety]),
     "initialize": NO_FLAG,
     "record": ("x", None, 1.5, -1),
 }

@@ -117,6 +117,7 @@ def test_a_plan_says_the_same_in_json_and_yaml(tmp_path: Path) -> None:
         ('{"config": {"heartbeat_interval": 3}}', "heartbeat_interval=3"),
         ('{"nodes": 0}', "nodes=0"),
         ('{"nodes": 3', "Input data was truncated"),
+        ("[" * 100_000, "recursion"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_by_name(text: str, says: str) -> None:
@@ -128,6 +129,12 @@ def test_what_cannot_be_meant_is_refused_by_name(text: str, says: str) -> None:
 def test_a_file_that_is_no_yaml_is_refused(tmp_path: Path) -> None:
     (tmp_path / "plan.yaml").write_text("faults: [}")
     with pytest.raises(PlanError, match="no YAML"):
+        Plan.load(tmp_path / "plan.yaml")
+    (tmp_path / "plan.yaml").write_text("[" * 5_000 + "]" * 5_000)
+    with pytest.raises(PlanError, match="no YAML"):
+        Plan.load(tmp_path / "plan.yaml")
+    (tmp_path / "plan.yaml").write_text("&a [*a]")
+    with pytest.raises(PlanError):
         Plan.load(tmp_path / "plan.yaml")
 
 

@@ -59,3 +59,21 @@ def test_what_waits_is_called_off_when_nobody_wants_more() -> None:
     assert isinstance(results, Generator)
     results.close()
     assert [future.cancelled() for future in slow.futures] == [False, True]
+
+
+GRID = {"nodes": [3], "loss": [0.0]}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[("scenario", value) for value in (5, None, "x")],
+        *[("grid", value) for value in (5, None, "x", ["nodes"], {1: [2]}, {"nodes": 3}, {"nodes": "35"})],
+        *[("seeds", value) for value in (5, None, "12", ["a"], [1.5], range(10**12))],
+        *[("measures", value) for value in (5, "x", ["a"], {1: len}, {"a": 5})],
+        *[("executor", value) for value in (5, "x", Serial)],
+    ],
+)
+def test_a_sweep_refuses_what_cannot_be_before_it_begins(name: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=name):
+        sweep(**{"scenario": election, "grid": GRID, name: value})

@@ -33,7 +33,7 @@ OPTIONS = [
     ("bench", "--seconds", TIMES),
     ("demo", "--nodes", (*NUMBERS, "0", "2", "99")),
     ("demo", "--seconds", TIMES),
-    ("demo", "--broker", ("localhost", "http://x", "mqtt://", "mqtt://h:99999", "mqtt://h:x")),
+    ("demo", "--broker", ("localhost", "http://x", "mqtt://", "mqtt://h:99999", "mqtt://h:0", "mqtt://a:b#c@h")),
     ("broker", "--port", (*NUMBERS, "65536")),
     ("broker", "--nodes", ("0", "1,1", "x", "1,,2")),
     ("broker", "--clients", ("a/b", "", "ann,ann", "a,#")),
@@ -106,6 +106,19 @@ def test_a_number_of_entries_is_a_number(number: str, capsys: pytest.CaptureFixt
         main(["inspect", ".", f"--entries={number}"])
     assert ended.value.code == 2
     assert "is not a number of entries" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (f"node --id 1 --broker {NOWHERE} --data x --peers 1,2", "--peers goes with --init"),
+        (f"demo --network memory --broker {NOWHERE}", "--network memory has no broker"),
+    ],
+)
+def test_options_that_say_nothing_together_are_refused(
+    command: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert told in refused(command.split(), capsys)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from pyraft_lab import PyraftError, Simulation, Trace
+from pyraft_lab import ConfigError, PyraftError, Simulation, Trace
+from pyraft_lab.errors import RecordNotFound
+from tests.absurd import DEEP
 
 
 @pytest.fixture(scope="module")
@@ -74,19 +76,45 @@ def test_only_a_cluster_with_a_name_is_followed(cluster: Any) -> None:
         Trace.follow("mqtt://127.0.0.1:1", cluster)
 
 
-@pytest.mark.parametrize("limit", [-1, 1.5, "5", True])
+@pytest.mark.parametrize("limit", [-1, 1.5, "5", True, 2**70, int])
 def test_a_ring_has_a_whole_number_of_places(limit: Any) -> None:
     with pytest.raises(PyraftError, match="limit"):
         Trace(limit=limit)
 
 
-@pytest.mark.parametrize("records", [5, [5], "records"])
+@pytest.mark.parametrize("records", [5, [5], "records", range(10**12)])
 def test_a_trace_is_made_of_records(records: Any) -> None:
     with pytest.raises(PyraftError, match="records"):
         Trace(records)
 
 
-@pytest.mark.parametrize("window", [("x", None), (None, math.nan), (3.0, 1.0), (True, None)])
+@pytest.mark.parametrize(
+    "window", [("x", None), (None, math.nan), (3.0, 1.0), (True, None), (10**400, None), (None, float)]
+)
 def test_a_story_has_a_window_in_seconds(trace: Trace, window: tuple[Any, Any]) -> None:
     with pytest.raises(PyraftError, match="st"):
         trace.story(*window)
+
+
+@pytest.mark.parametrize("name", [None, "", "event", 1, [], DEEP])
+def test_a_table_is_one_of_those_that_there_are(trace: Trace, name: Any) -> None:
+    with pytest.raises(ConfigError, match="name"):
+        trace.table(name)
+
+
+@pytest.mark.parametrize("what", ["x", "\ud800", math.nan, -1.5, DEEP, {}])
+def test_a_question_is_about_a_record(trace: Trace, what: Any) -> None:
+    for ask in (trace.why, trace.why_not):
+        with pytest.raises(PyraftError):
+            ask(what)
+
+
+@pytest.mark.parametrize("events", ["x", None, 1.5, -1, DEEP])
+def test_a_copy_ends_after_a_number_of_events(trace: Trace, events: Any) -> None:
+    with pytest.raises(ConfigError, match="events"):
+        trace.copy(events)
+
+
+def test_a_record_is_found_by_its_number_only(trace: Trace) -> None:
+    with pytest.raises(RecordNotFound):
+        trace.record(DEEP)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pyraft_lab.arguments import at_least
+from pyraft_lab.arguments import bounded_list, flag, integer
 from pyraft_lab.check.explore.explorer_state import (
     Action,
     Ask,
@@ -39,6 +39,8 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "snapshots": ("snapshot", "snapshots"),
 }
 """What a search counts: one of it, and many."""
+MOST_CHANGES = 100
+"""The most membership changes of one search."""
 
 
 class Bounds(Struct, frozen=True, kw_only=True):
@@ -76,9 +78,12 @@ class Bounds(Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         for name in (*_WORDS, "depth"):
-            at_least(name, getattr(self, name), 0)
+            integer(name, getattr(self, name))
         for name in ("terms", "entries", "worlds"):
-            at_least(name, getattr(self, name), 1)
+            integer(name, getattr(self, name), 1)
+        flag("instant_disk", self.instant_disk)
+        for change in bounded_list("changes", self.changes, MOST_CHANGES):
+            as_change(change)
 
     def __str__(self) -> str:
         """The bounds in words: ``2 timeouts, 1 write, 1 crash``."""

@@ -19,7 +19,7 @@ from concurrent.futures import Executor
 
 from msgspec.structs import replace
 
-from pyraft_lab.arguments import instance
+from pyraft_lab.arguments import flag, function, instance, integer, named_functions
 from pyraft_lab.check.explore.bounds import Bounds
 from pyraft_lab.check.explore.exactly_once import MakeMachine
 from pyraft_lab.check.explore.expansion import Expansion, Processes, expand, shape_of
@@ -37,6 +37,8 @@ __all__ = ["PROGRESS_EVERY", "Report", "Search", "Watcher", "explore"]
 _NONE: Mapping[str, Predicate] = {}
 Watcher = Callable[[int, int, int], None]
 """A function that is called now and then with the worlds found, the worlds queued, and the level of the search."""
+MOST_SERVERS = 99
+"""The most fresh servers of a search."""
 PROGRESS_EVERY = 4096
 """Worlds between two calls of ``progress``; it is also called at the end of every level."""
 
@@ -70,11 +72,16 @@ def explore(
     thousand worlds: ``lambda worlds, queued, level: ...``. An interrupt (Ctrl-C, or the stop button of a notebook)
     ends the search with the report so far.
     """
+    symmetric, watch = flag("symmetric", symmetric), None if progress is None else function("progress", progress)
+    checked = {} if invariants is None else named_functions("invariants", invariants)
+    wanted = {} if sometimes is None else named_functions("sometimes", sometimes)
+    if goal is not None:
+        function("goal", goal)
     if engine is None:
         engine = start.world.setting.engine if isinstance(start, Simulation) else raft()
     if executor is not None:
         instance("executor", executor, Executor)
-    world = _world(start, engine)
+    world = _world(start, instance("engine", engine, Engine))
     space = StateSpace(
         engine,
         Bounds() if bounds is None else instance("bounds", bounds, Bounds),
@@ -85,13 +92,13 @@ def explore(
     search = Search(
         space,
         world,
-        invariants={} if invariants is None else invariants,
-        sometimes={} if sometimes is None else sometimes,
+        invariants=checked,
+        sometimes=wanted,
         goal=goal,
         symmetric=symmetric,
         executor=executor,
     )
-    return search.run((lambda *_: None) if progress is None else progress)
+    return search.run((lambda *_: None) if watch is None else watch)
 
 
 def _world(start: ExplorerState | Simulation | Membership | int, engine: Engine) -> ExplorerState:
@@ -101,8 +108,10 @@ def _world(start: ExplorerState | Simulation | Membership | int, engine: Engine)
             return start
         case Simulation():
             return start_from(start)
-        case _:
+        case Membership():
             return cluster(start, engine=engine)
+        case _:
+            return cluster(integer("start", start, 1, MOST_SERVERS, what="servers, or a world"), engine=engine)
 
 
 class Search:

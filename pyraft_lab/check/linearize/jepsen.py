@@ -14,7 +14,7 @@ from operator import attrgetter
 from typing import NamedTuple, cast
 
 from pyraft_lab.check.linearize.edn import Form, read_edn
-from pyraft_lab.errors import HistoryError
+from pyraft_lab.errors import HistoryError, shown
 from pyraft_lab.history import History, Operation
 
 NAMES = {"read": "get", "write": "put"}
@@ -74,7 +74,7 @@ def _events(form: Form) -> Iterator[Event]:
             for value in forms:
                 yield from _events(Form(form.line, value))
         case value:
-            raise HistoryError(f"an event is a map like {{:process 0 ...}}, not {value!r}", line=form.line)
+            raise HistoryError(f"an event is a map like {{:process 0 ...}}, not {shown(value)}", line=form.line)
 
 
 def _operations(events: Sequence[Event], *, keyed: bool) -> Iterator[Operation]:
@@ -105,7 +105,7 @@ def _check(event: Event, *, waits: bool) -> None:
             return
         case _:
             kind = event.facts.get("type")
-            raise event.error(f"has the :type {kind!r}, which is none of invoke, ok, info and fail")
+            raise event.error(f"has the :type {shown(kind)}, which is none of invoke, ok, info and fail")
 
 
 def _times(events: Sequence[Event]) -> Sequence[float]:
@@ -128,7 +128,7 @@ def _split(event: Event, *, keyed: bool) -> tuple[tuple[object, ...], object]:
         case (key, inner):
             return (key,), inner
         case _:
-            raise event.error(f"has the :value {value!r}, which is not [key value]; is this history keyed?")
+            raise event.error(f"has the :value {shown(value)}, which is not [key value]; is this history keyed?")
 
 
 def _arguments(event: Event, value: object) -> tuple[object, ...]:
@@ -138,7 +138,7 @@ def _arguments(event: Event, value: object) -> tuple[object, ...]:
         case "cas", (old, new):
             return (old, new)
         case "cas", _:
-            raise event.error(f"compares and sets {value!r}, which is not [old new]; is this history keyed?")
+            raise event.error(f"compares and sets {shown(value)}, which is not [old new]; is this history keyed?")
         case _:
             return (value,)
 

@@ -36,7 +36,7 @@ from pyraft_lab.arguments import function, instance, integer, seconds
 from pyraft_lab.check.linearize.search import Search
 from pyraft_lab.check.linearize.sequential_specs import MODELS, SequentialSpec, State
 from pyraft_lab.check.linearize.verdict import Blocked, Verdict
-from pyraft_lab.errors import HistoryError
+from pyraft_lab.errors import HistoryError, shown
 from pyraft_lab.history import History, Operation
 
 MEMORY = 400 * 2**20  # bytes of remembered configurations; with all the rest a check stays below 500 MB
@@ -127,7 +127,7 @@ def _model(model: str | SequentialSpec) -> SequentialSpec:
             return MODELS[model]
         case _:
             names = ", ".join(map(repr, MODELS))
-            raise HistoryError(f"there is no model {model!r}; take {names} or a SequentialSpec of your own")
+            raise HistoryError(f"there is no model {shown(model)}; take {names} or a SequentialSpec of your own")
 
 
 def _objects(history: History, model: SequentialSpec) -> Mapping[Hashable, Sequence[Operation]]:

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct
 
-from pyraft_lab.errors import HistoryError
+from pyraft_lab.errors import HistoryError, shown
 from pyraft_lab.machine import KeyValue
 from pyraft_lab.session import Rejected
 
@@ -102,7 +102,7 @@ def register_step(value: State, input: Input) -> tuple[State, Output]:
         case ("incr", by):
             return _increased(value, by)
         case _:
-            raise HistoryError(f"a register knows get, put, cas, append, delete and incr, but not {input!r}")
+            raise HistoryError(f"a register knows get, put, cas, append, delete and incr, but not {shown(input)}")
 
 
 def _appended(value: State, item: object) -> State:
@@ -211,7 +211,7 @@ def kv_key(input: Input) -> Any:
         case _:
             raise HistoryError(
                 "a kv store knows (get, key), (put, key, value), (append, key, value), (cas, key, old, new), "
-                f"(delete, key) and (incr, key, by), but not {input!r}"
+                f"(delete, key) and (incr, key, by), but not {shown(input)}"
             )
 
 

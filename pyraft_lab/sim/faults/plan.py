@@ -19,7 +19,17 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import asdict, fields
 
-from pyraft_lab.arguments import LARGEST_SEED, MAX_LENGTH, MAX_NODES, at_least, instance, integer, number, text
+from pyraft_lab.arguments import (
+    LARGEST_SEED,
+    MAX_LENGTH,
+    MAX_NODES,
+    at_least,
+    from_json,
+    instance,
+    integer,
+    number,
+    text,
+)
 from pyraft_lab.did_you_mean import did_you_mean
 from pyraft_lab.engine.config import FORMER_NAMES, Config
 from pyraft_lab.engine.types import Index, NodeId
@@ -300,7 +310,7 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def parse(cls, text: str) -> "Plan":
         """A plan from JSON; ``PlanError`` names what is wrong and where."""
         try:
-            told = msgspec.json.decode(text)
+            told = from_json(text, object)
             _check_words(told)
             return msgspec.convert(told, cls).validated()
         except (msgspec.MsgspecError, ConfigError) as error:
@@ -457,5 +467,5 @@ def _json_of_yaml(text: str) -> str:
         raise PlanError(f"it is YAML, and {missing}, or write the plan as JSON in a .json file") from missing
     try:
         return msgspec.json.encode(yaml.safe_load(text)).decode()
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise PlanError(f"it is no YAML: {error}") from error
