@@ -13,8 +13,9 @@ from pyraft_lab.check.liveness import liveness
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.rules import ADVANCED, RAFT, Rules
 from pyraft_lab.errors import ConfigError
-from pyraft_lab.sim.faults.generate import generate_plan, run_with_faults
-from pyraft_lab.sim.faults.plan import AnyFault, Disk, Late, Learners, Plan, Replace, Wipe
+from pyraft_lab.sim.faults.generate import GENERATORS, Random, generate_plan, run_with_faults
+from pyraft_lab.sim.faults.plan import AnyFault, Disk, Late, Learners, Plan, Replace, Wipe, checked
+from pyraft_lab.sim.faults.run import run_plan
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.workload import Load
 from pyraft_lab.sim.world import Query
@@ -46,7 +47,20 @@ def test_the_nemesis_does_the_same_in_any_process() -> None:
     assert len(said) == 1
 
 
-def test_each_seed_has_a_plan_of_its_own_that_is_a_lawful_plan() -> None:
+@pytest.mark.parametrize("name", GENERATORS)
+def test_every_kind_of_fault_can_be_carried_out_and_violates_nothing(name: str) -> None:
+    """Three of a kind overlap, while clients work."""
+    random, sim = Random(3, 5), Simulation(5, seed=3)
+    plan = checked([GENERATORS[name](random, at, 0.4) for at in (0.3, 0.5, 0.9)])
+    calm = sim.fork()
+    run_plan(sim, plan, seconds=1.5, load=Load(clients=2), quiet=None)
+    run_plan(calm, (), seconds=1.5, load=Load(clients=2), quiet=None)
+    assert not sim.violations
+    made_a_difference = sim.trace.digest() != calm.trace.digest()
+    assert made_a_difference == (name != "replace_server"), "members are never replaced, and here every server is one"
+
+
+def test_each_seed_has_a_plan_of_its_own_that_is_a_valid_plan() -> None:
     plans = [generate_plan("heavy", seed=seed, nodes=5, seconds=20) for seed in range(20)]
     assert len(set(plans)) == 20
     for plan in plans:
