@@ -37,7 +37,7 @@ from pyraft_lab.arguments import (
     integer,
     number,
 )
-from pyraft_lab.check.failure import Failure, failure
+from pyraft_lab.check.failure import RAISES, Failure, failure
 from pyraft_lab.check.liveness import (
     ends_liveness,
     liveness,
@@ -69,8 +69,6 @@ SAVED_EVERY = 50
 """Number of new rows after which a campaign's file is written."""
 BLOCK = 16
 """Seeds that are drawn together; what they reached steers the next ones."""
-RAISES = "nothing raises"
-"""The property that a seed violates if Raft raises an error while it runs."""
 RARE = 0.08
 """A situation is rare if a smaller share of the seeds so far has reached it."""
 
@@ -162,7 +160,7 @@ class CampaignSettings(Struct, frozen=True, kw_only=True):
         if self.config is not None:
             methods = [name for name in methods if name in ("faults", "walk", "live")]
         if self.nodes is not None:
-            least = {"single step": MAX_NODES, "lost answer": 3, "stale reads": 3}
+            least = {"single step": MAX_NODES, "lost answer": 3, "stale reads": 3, "interrupted snapshot": 3}
             methods = [name for name in methods if self.nodes >= least.get(name, 1)]
         return methods
 
@@ -239,8 +237,8 @@ class Campaign:
 
     @property
     def ok(self) -> bool:
-        """Whether no property was violated in any run."""
-        return not self.failures
+        """Whether no property was violated in any run, and there was one."""
+        return bool(self.rows) and not self.failures
 
     @property
     def failures(self) -> tuple[Row, ...]:
@@ -297,7 +295,7 @@ def _counts_of(rows: Iterable[Row]) -> Counter[str]:
 
 
 def run_campaign(
-    seeds: Iterable[int],
+    seeds: Iterable[int] = range(100),
     *,
     nodes: int | None = None,
     faults: Level = "heavy",
@@ -342,10 +340,13 @@ def run_campaign(
 
 
 def _seeds(seeds: Iterable[int]) -> list[int]:
-    """Every seed once, each a whole number."""
+    """Every seed once, each a whole number; at least one, since a campaign of none would have looked at nothing."""
     if isinstance(seeds, (str, bytes, Mapping)) or not isinstance(seeds, Iterable):
         raise ConfigError("seeds", seeds, "must be a list of whole numbers, such as range(100)")
-    return list(dict.fromkeys(integer("seeds", seed, -LARGEST_SEED, LARGEST_SEED) for seed in seeds))
+    wanted = list(dict.fromkeys(integer("seeds", seed, -LARGEST_SEED, LARGEST_SEED) for seed in seeds))
+    if not wanted:
+        raise ConfigError("seeds", seeds, "must name at least one seed: a campaign of none looks at nothing")
+    return wanted
 
 
 def check_run(sim: Simulation) -> Failure | None:
@@ -387,7 +388,7 @@ def _outcome(trial: Trial, counts: Counts, reached: Reached) -> tuple[Failure | 
         found = trial.judge(sim)
         if found is not None:
             return found, attempt(record=True).capsule()
-    return trial.judge_other(), ""
+    return trial.judge_other([counts, reached]), ""
 
 
 def _raised(error: Exception) -> str:

@@ -34,7 +34,7 @@ from pyraft_lab.engine.commands import (
 from pyraft_lab.engine.log import SnapshotMeta
 from pyraft_lab.engine.state import Disk
 from pyraft_lab.engine.types import LogId, Vote
-from pyraft_lab.errors import PyraftError
+from pyraft_lab.errors import PyraftError, StorageFailed
 from pyraft_lab.storage.base import Storage
 from pyraft_lab.storage.conformance import CASES, run
 from pyraft_lab.storage.database import NAME, connect
@@ -46,6 +46,7 @@ T = TypeVar("T")
 KEPT = "storages keep what they are given"
 DAMAGE = "storages notice damage"
 SYNCED = "storages sync before they return"
+LOCKED = "a storage serves one node"
 KILLED_EVERY = 5
 """Batches between two kills."""
 SHARE = 6
@@ -247,12 +248,13 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
 
 
 @contextmanager
-def _noted_syncs() -> Iterator[set[int]]:
-    """The inodes of the files that are synced meanwhile; real syncs are not needed and not made."""
-    synced, real = set[int](), os.fsync
+def _noted_syncs() -> Iterator[dict[int, int]]:
+    """The inodes of what is synced meanwhile, each with its size then; real syncs are not needed and not made."""
+    synced, real = dict[int, int](), os.fsync
 
     def note(handle: int) -> None:
-        synced.add(os.fstat(handle).st_ino)
+        found = os.fstat(handle)
+        synced[found.st_ino] = found.st_size
 
     os.fsync = note  # type: ignore[assignment]
     try:
@@ -262,7 +264,7 @@ def _noted_syncs() -> Iterator[set[int]]:
 
 
 async def _syncs(place: Path) -> None:
-    """Snapshots are synced before the database names them, and every commit of the database waits for the disk."""
+    """Snapshots and their names are synced before the database names them; every commit waits for the disk."""
     storage = SqliteStorage(place)
     with _noted_syncs() as synced:
         await storage.load()
@@ -270,6 +272,7 @@ async def _syncs(place: Path) -> None:
             data = b"x" * 150
             meta = snapshot(last, data)
             before = set(_files(place))
+            synced.clear()
             if saves:
                 await storage.write([append(1, 6)])
                 await storage.put_snapshot(meta, data)
@@ -277,11 +280,51 @@ async def _syncs(place: Path) -> None:
             else:
                 await storage.write([*arriving(meta, data, 60), InstallSnapshot(meta)])
             for path in sorted(set(_files(place)) - before):
-                same(f"{path.name} is synced", path.stat().st_ino in synced, expected=True)
+                found = path.stat()
+                same(f"the bytes of {path.name} that are synced", synced.get(found.st_ino, 0), found.st_size)
+            same("the directory is synced", os.name == "nt" or _inode(place) in synced, expected=True)
     await storage.close()
     with closing(connect(place)) as database:
         level = database.execute("PRAGMA synchronous").fetchone()[0]
     same("PRAGMA synchronous, where 2 is FULL,", level >= 2, expected=True)
+
+
+def _inode(place: Path) -> int:
+    return place.stat().st_ino
+
+
+# Ownership and failures
+
+
+async def _is_locked(place: Path) -> None:
+    """A directory serves one node at a time: a second one is refused while the first uses it."""
+    first, second = SqliteStorage(place), SqliteStorage(place)
+    await first.load()
+    try:
+        await second.load()
+    except StorageFailed:
+        return
+    finally:
+        await second.close()
+        await first.close()
+    raise AssertionError("two nodes use one directory at the same time")
+
+
+async def _fails_whole(storage: Storage) -> None:
+    """A batch that cannot be written leaves nothing behind; no later one is written before the storage is reopened."""
+    await storage.load()
+    await storage.write([SaveVote(Vote(1, 1)), append(1, 3)])
+    before = await storage.load()
+    batches: Sequence[Sequence[StorageCommand]] = ([SaveVote(Vote(2, 2)), append(9, 9)], [append(4, 4)])
+    for later in batches:  # index 4 is due in the first one, and not 9
+        try:
+            await storage.write(later)
+        except StorageFailed:
+            continue
+        raise AssertionError(f"after a failure, or with a gap, {later} is written")
+    after = await storage.load()
+    await storage.close()
+    same("the disk after a batch that failed", (after.vote, tuple(after.log)), (before.vote, tuple(before.log)))
 
 
 # The trial
@@ -296,6 +339,9 @@ async def _all(draw: Draw, home: Path) -> Failure | None:
         (KEPT, lambda: _random_batches(lambda: lambda: SqliteStorage(sqlite), draw, sqlite)),
         (DAMAGE, lambda: _notices_damage(home / "damaged", chance)),
         (SYNCED, lambda: _syncs(home / "synced")),
+        (LOCKED, lambda: _is_locked(home / "locked")),
+        (KEPT, lambda: _fails_whole(MemoryStorage())),
+        (KEPT, lambda: _fails_whole(SqliteStorage(home / "failed"))),
     )
     for name, attempt in tries:
         try:

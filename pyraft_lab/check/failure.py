@@ -6,6 +6,8 @@ from pyraft_lab.check.linearize.linearizability import check_linearizable
 from pyraft_lab.sim.simulation import Simulation
 
 LINEARIZABLE = "linearizability"
+RAISES = "nothing raises"
+"""The property that is violated if Raft raises an error while it runs."""
 STEPS = 300_000
 """Steps of the linearizability search after which a history counts as undecided, and not as a failure."""
 

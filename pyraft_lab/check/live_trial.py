@@ -10,150 +10,69 @@ the network is in memory, and a disk takes time and loses what it was writing wh
 import asyncio
 import logging
 import random
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
+from itertools import count
 
-from pyraft_lab.check.failure import LINEARIZABLE, STEPS, Failure
+from pyraft_lab.check.failure import LINEARIZABLE, RAISES, STEPS, Failure
 from pyraft_lab.check.linearize.linearizability import check_linearizable
+from pyraft_lab.check.live_watch import SlowStorage, Watch, WatchedNetwork
 from pyraft_lab.check.liveness import ends_liveness
-from pyraft_lab.check.swarm import Draw
+from pyraft_lab.check.lookahead import STATES_AGREE
+from pyraft_lab.check.swarm import MACHINES, Draw
 from pyraft_lab.client.requests import Request
-from pyraft_lab.engine.commands import StorageCommand
 from pyraft_lab.engine.engine import Engine
-from pyraft_lab.engine.log import SnapshotMeta
-from pyraft_lab.engine.state import Leader
-from pyraft_lab.engine.types import NodeId
+from pyraft_lab.engine.events import Precondition
+from pyraft_lab.engine.membership import Batch
+from pyraft_lab.engine.types import ORIGIN, Index, NodeId
 from pyraft_lab.errors import NetworkFailed, PyraftError
 from pyraft_lab.history import History, Operation
-from pyraft_lab.machine import KeyValue
-from pyraft_lab.network.base import Counters, Endpoint, Mailbox, MemoryNetwork
-from pyraft_lab.network.codec import Envelope
+from pyraft_lab.network.base import MemoryNetwork
 from pyraft_lab.network.faults import Faults
 from pyraft_lab.runtime.client import Client
 from pyraft_lab.runtime.raft import Raft
 from pyraft_lab.runtime.recorder import Recorder
-from pyraft_lab.runtime.recording_client import ARGUMENTS
 from pyraft_lab.runtime.virtual_time import PART, VirtualLoop, run_virtually
-from pyraft_lab.sim.facts import facts_of
-from pyraft_lab.sim.run_history import RunHistory
-from pyraft_lab.sim.safety import has_entry, has_majority, unkept_promise, violations
-from pyraft_lab.storage.memory import MemoryStorage
+from pyraft_lab.sim.workload import RequestMaker, input_of
+from pyraft_lab.sim.world import Query, Write
 from pyraft_lab.trace.record import Record
 
-DISK = (0.0005, 0.02)
-"""Virtual seconds that one batch takes to become durable."""
+Act = Callable[["LiveTrial"], Coroutine[None, None, None]]
+Observers = Iterable[Callable[[Record], None]]
+WORK = (0.0, 0.03)
+"""Virtual seconds that another thread needs for its work, such as a snapshot."""
 SETTLING = 20.0
 """Virtual seconds that a healed cluster has to answer one write."""
-PUT_KEYS = ("k0", "k2")
-"""Keys that are overwritten; to all others is appended, so that a command that is applied twice shows."""
+SHARED = 2
+"""Callers that share a client: its session then has several batches on their way."""
 EVERY = (0.02, 0.4)
 """Virtual seconds between two faults."""
-
-
-class SlowStorage(MemoryStorage):
-    """A disk that takes time; a batch that is under way when its node ends is lost."""
-
-    def __init__(self, chance: random.Random) -> None:
-        super().__init__()
-        self._chance = chance
-
-    async def write(self, commands: Sequence[StorageCommand]) -> None:
-        """Write a batch after a while."""
-        await asyncio.sleep(self._chance.uniform(*DISK))
-        await super().write(commands)
-
-    async def put_snapshot(self, meta: SnapshotMeta, data: bytes) -> None:
-        """Stage a snapshot after a while."""
-        await asyncio.sleep(self._chance.uniform(*DISK))
-        await super().put_snapshot(meta, data)
-
-
-class Watch:
-    """What is wrong with live nodes: contradicting facts, and promises that left before they were on disk."""
-
-    def __init__(self, *, ordered: bool) -> None:
-        self.history, self.found, self.ordered = RunHistory(), list[Failure](), ordered
-        self.disks: dict[NodeId, SlowStorage] = {}
-        self.states: dict[int, tuple[str, NodeId]] = {}
-
-    def __call__(self, record: Record) -> None:
-        """Check one more record."""
-        if record.step is None:
-            return
-        for id in self.history.write(record.step, record.id):
-            self.add("log matching", f"entry {id} of node {record.node} follows another log than it does elsewhere")
-        for fact in facts_of(record.step):
-            for name, what in violations(self.history, fact, one_a_term=not self.ordered):
-                self.add(name, what)
-            self.history.remember(fact, record.id)
-        after = record.step.after
-        if isinstance(after.role, Leader) and after.committed > record.step.before.committed:
-            at = after.log.id_at(after.committed)
-            holders = [node for node, disk in self.disks.items() if at is None or has_entry(disk.disk, at)]
-            if not has_majority(after.membership, holders):
-                self.add("commit is backed", f"node {record.node} commits {at}, which only {holders} have on disk")
-
-    def sent(self, src: NodeId, envelope: Envelope) -> None:
-        """Check a message that leaves against its sender's disk."""
-        broken = unkept_promise(src, self.disks[src].disk, envelope.message)
-        if broken is not None:
-            self.add(*broken)
-
-    def add(self, name: str, what: str) -> None:
-        """Note a failure."""
-        self.found.append(Failure(name, what))
-
-
-class WatchedNetwork:
-    """A network whose messages are checked when they leave."""
-
-    def __init__(self, inner: Faults, watch: Watch) -> None:
-        self.inner, self.watch = inner, watch
-
-    async def join(self, node: NodeId, mailbox: Mailbox) -> Endpoint:
-        """Join the wrapped network."""
-        return WatchedEndpoint(node, await self.inner.join(node, mailbox), self.watch)
-
-    async def close(self) -> None:
-        """Close the wrapped network."""
-        await self.inner.close()
-
-
-class WatchedEndpoint:
-    """One node's end of a :class:`WatchedNetwork`."""
-
-    def __init__(self, node: NodeId, inner: Endpoint, watch: Watch) -> None:
-        self._node, self._inner, self._watch = node, inner, watch
-
-    @property
-    def counters(self) -> Counters:
-        """The counts of the wrapped endpoint."""
-        return self._inner.counters
-
-    def send(self, dst: NodeId, envelope: Envelope) -> None:
-        """Check a message and pass it on."""
-        self._watch.sent(self._node, envelope)
-        self._inner.send(dst, envelope)
-
-    async def close(self) -> None:
-        """Close the wrapped endpoint."""
-        await self._inner.close()
+OPERATED, MORE_OFTEN = 0.4, 3
+"""The share of what operators ask among all acts, and how much more often the acts of a drawn chapter happen."""
+NEVER = 1_000_000
+"""So many terms later is a leadership that never comes."""
+EXPECTATIONS = "expectations are checked"
 
 
 class LiveTrial:
     """A cluster of live nodes, its clients and its nemesis, in one virtual loop."""
 
-    def __init__(self, draw: Draw, engine: Engine, loop: VirtualLoop) -> None:
+    def __init__(self, draw: Draw, engine: Engine, loop: VirtualLoop, observers: Observers = ()) -> None:
         self.draw, self.engine, self.loop = draw, engine, loop
         self.chance = random.Random(draw.seed)
         self.watch = Watch(ordered=draw.rules == "advanced")
         self.faults = Faults(MemoryNetwork(), chance=random.Random(draw.seed + 1))
         self.network = WatchedNetwork(self.faults, self.watch)
-        self.recorder = Recorder([self.watch], now=loop.time)
+        self.recorder = Recorder([self.watch, self._compare, *observers], now=loop.time)
         self.nodes: dict[NodeId, Raft] = {}
         self.suspended: set[NodeId] = set()
         self.notes: list[Operation] = []
-        self.values = 0
+        self.requests = RequestMaker(draw.load, self.chance.random)
+        self.numbers = count(1)
+        self.compared: dict[NodeId, Index] = {}
+        work = random.Random(draw.seed + 2)
+        loop.seconds_of_work = lambda: work.uniform(*WORK)
         self.tasks: set[asyncio.Task[None]] = set()
         self._is_over = False
 
@@ -178,7 +97,7 @@ class LiveTrial:
             config=self.draw.settings,
             network=self.network,
             storage=disk,
-            machine=KeyValue(),
+            machine=MACHINES[self.draw.expiry](),
             rules=self.engine.rules,
             reporter=self.recorder,
             chance=random.Random(self.chance.getrandbits(32)),
@@ -190,6 +109,19 @@ class LiveTrial:
         finally:
             PART.reset(was)
         self.nodes[node] = raft
+
+    def _compare(self, record: Record) -> None:
+        """Compare the machine of a record's node with those that have applied the same entries (§5.4.3)."""
+        raft = self.nodes.get(record.node)
+        driver = None if raft is None else raft._lifecycle.driver  # noqa: SLF001 (metrics cost too much for every record)
+        applied = ORIGIN if driver is None else driver.applier.applied
+        if raft is None or applied.index == self.compared.get(record.node):
+            return
+        self.compared[record.node] = applied.index
+        digest = raft._machine.digest()  # noqa: SLF001 (with_machine would need the node's turn)
+        known, other = self.watch.states.setdefault(applied.index, (digest, record.node))
+        if known != digest:
+            self.watch.add(STATES_AGREE, f"nodes {other} and {record.node} have applied {applied}, and differ")
 
     # Faults
 
@@ -220,7 +152,7 @@ class LiveTrial:
 
     async def _read_at(self, node: NodeId) -> None:
         """Read once at this node, by its lease."""
-        called, key = self.loop.time(), self._key()
+        called, key = self.loop.time(), f"k{self.chance.randrange(self.draw.load.keys)}"
         with suppress(PyraftError):
             value = await self.nodes[node].read(key, policy="lease")
             self.notes.append(Operation(f"at {node}", called, self.loop.time(), ("get", key), value))
@@ -244,25 +176,37 @@ class LiveTrial:
         await asyncio.sleep(self.chance.uniform(0.1, 1.0))
         self.faults.conditions(delay=(0.0005, 0.005))
 
-    async def operate(self) -> None:
-        """An operator elects, transfers, builds a snapshot, or changes the voters."""
-        node = self.nodes[self._victim()]
-        act = self.chance.choice(("elect", "transfer", "snapshot", "voters"))
-        with suppress(PyraftError):
-            if act == "elect":
-                node.trigger.elect()
-            elif act == "transfer":
-                await node.trigger.transfer_leader(self.chance.choice(self.ids()))
-            elif act == "snapshot":
-                node.trigger.snapshot()
-            else:
-                await self._change_voters()
+    # What operators ask
 
-    async def _change_voters(self) -> None:
+    async def elect(self) -> None:
+        """Any node campaigns."""
+        self.nodes[self._victim()].trigger.elect()
+
+    async def transfer(self) -> None:
+        """The leadership goes to any node."""
+        await self.nodes[self._victim()].trigger.transfer_leader(self.chance.choice(self.ids()))
+
+    async def build(self) -> None:
+        """Any node builds a snapshot."""
+        self.nodes[self._victim()].trigger.snapshot()
+
+    async def change_voters(self) -> None:
+        """Other nodes vote, or fewer."""
         leader = self._leader()
         if leader is not None:
             count = min(len(self.nodes), max(1, self.draw.nodes - self.chance.randrange(2)))
             await leader.change_membership(set(self.chance.sample(self.ids(), count)), retain=True)
+
+    async def expect(self) -> None:
+        """A write and a change that expect a leadership that is not there: both must be refused."""
+        leader = self._leader()
+        if leader is not None:
+            expected = (leader.metrics.term + NEVER, leader.id)
+            with suppress(PyraftError):
+                await leader.client_write({"op": "put", "key": "expected", "value": 1}, leader=expected)
+                self.watch.add(EXPECTATIONS, f"node {leader.id} writes, although it does not lead term {expected[0]}")
+            await leader.change_membership(Batch(()), only_if=Precondition(leader=expected))
+            self.watch.add(EXPECTATIONS, f"node {leader.id} changes the membership, and does not lead {expected[0]}")
 
     def _leader(self) -> Raft | None:
         leading = [one for one in self.nodes.values() if one.metrics.role == "leader"]
@@ -274,34 +218,27 @@ class LiveTrial:
 
     # Clients
 
-    def _key(self) -> str:
-        return f"k{self.chance.randrange(self.draw.load.keys)}"
-
-    async def work(self, name: int) -> None:
-        """One client: calls one after the other until the end; a failed write may happen later."""
-        client = Client(_Handles(self), deadline=3.0, attempt=0.3, chance=random.Random(self.draw.seed + 7 * name))
+    async def work(self, name: int, client: Client) -> None:
+        """One caller: calls one after the other until the end; a failed write may happen later."""
         while not self._is_over:
             await asyncio.sleep(self.chance.uniform(*self.draw.load.think_time))
             with suppress(PyraftError):
                 await self._call(client, name)
 
     async def _call(self, client: Client, name: int) -> None:
-        called, key, load = self.loop.time(), self._key(), self.draw.load
-        if self.chance.random() < load.reads:
-            policy = "lease" if self.chance.random() < load.lease else "index"
-            value = await client.read(key, policy=policy)  # type: ignore[arg-type]
-            self.notes.append(Operation(name, called, self.loop.time(), ("get", key), value))
-            return
-        self.values += 1
-        op = "put" if key in PUT_KEYS else "append"
-        command = {"op": op, "key": key, "value": self.values if op == "put" else f"{self.values} "}
-        asked = (op, key, *(command[field] for field in ARGUMENTS[op]))
+        request = self.requests.request(*self.requests.choose(), next(self.numbers))
+        called, asked = self.loop.time(), input_of(request)
         try:
-            answer = await client.write(command)
+            if isinstance(request, Query):
+                answer = await client.read(request.query, policy="lease" if request.policy == "lease" else "index")
+            else:
+                answer = await client.write(request.command)
         except PyraftError as error:
-            self.notes.append(Operation(name, called, None, asked))
-            self._mind(error)
+            if isinstance(request, Write):
+                self.notes.append(Operation(name, called, None, asked))
+                self._mind(error)
             raise
+        self.requests.learn(request, answer)
         self.notes.append(Operation(name, called, self.loop.time(), asked, answer))
 
     def _mind(self, error: PyraftError) -> None:
@@ -313,12 +250,15 @@ class LiveTrial:
 
     async def run(self) -> Failure | None:
         """Start, disturb, heal and judge; the first failure."""
+        self.loop.set_exception_handler(self._on_error)
         for node in range(1, self.draw.nodes + 1):
             await self.start(node)
         self.faults.conditions(delay=(0.0005, 0.005))
         await self.nodes[1].initialize(set(self.nodes))
-        for name in range(self.draw.load.clients):
-            self._begin(self.work(name))
+        for first in range(0, self.draw.load.clients, SHARED):
+            client = Client(_Handles(self), deadline=3.0, attempt=0.3, chance=random.Random(self.draw.seed + 7 * first))
+            for name in range(first, min(first + SHARED, self.draw.load.clients)):
+                self._begin(partial(self.work, name, client))
         await self._disturb()
         found = self.first or (None if ends_liveness(self.draw.settings) else await self._settle())
         self._is_over = True
@@ -328,8 +268,22 @@ class LiveTrial:
         await asyncio.gather(*(one.shutdown() for one in self.nodes.values()))
         return found or self.first or self._judge()
 
-    def _begin(self, work: Coroutine[None, None, None]) -> None:
-        self.tasks.add(asyncio.create_task(work))
+    def _begin(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
+        self.tasks.add(asyncio.create_task(self._guarded(work)))
+
+    async def _guarded(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
+        """Errors of this library are answers; any other one is a mistake in it."""
+        try:
+            with suppress(PyraftError):
+                await work()
+        except Exception as error:  # noqa: BLE001 (whatever is wrong may raise anything)
+            self.watch.add(RAISES, f"{type(error).__name__}: {error}")
+
+    def _on_error(self, _loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+        """Note an error that a callback of the loop has raised."""
+        error = context.get("exception")
+        if isinstance(error, Exception) and not isinstance(error, PyraftError):
+            self.watch.add(RAISES, f"{type(error).__name__}: {error}")
 
     @property
     def first(self) -> Failure | None:
@@ -337,13 +291,25 @@ class LiveTrial:
         return next(iter(self.watch.found), None)
 
     async def _disturb(self) -> None:
-        acts = (self.kill, self.suspend, self.partition, self.disturb, self.operate)
+        """Faults one after the other, and meanwhile what operators ask; the chapters of the draw say how often."""
+        faults, operations = self._weighted(FAULTS), self._weighted(OPERATIONS)
         while self.loop.time() < self.draw.seconds and not self.first:
             await asyncio.sleep(self.chance.uniform(*EVERY))
-            await self.chance.choice(acts)()
+            if self.chance.random() < OPERATED and self.nodes:
+                self._begin(partial(self.chance.choice(operations), self))
+            else:
+                await self.chance.choice(faults)(self)
             dead = [node for node, raft in self.nodes.items() if raft.metrics.running is not None]
             if dead:
                 self.watch.add("nothing impossible", f"node {dead[0]} ended: {self.nodes[dead[0]].metrics.running}")
+
+    def _weighted(self, acts: Mapping[Act, Sequence[str]]) -> Sequence[Act]:
+        """Each act once, and more often for each of its chapters that the draw has."""
+        return [
+            act
+            for act, chapters in acts.items()
+            for _ in range(1 + MORE_OFTEN * len(set(chapters) & set(self.draw.chapters)))
+        ]
 
     async def _settle(self) -> Failure | None:
         """Heal everything; then a write must be answered, and every member reach the same state."""
@@ -381,6 +347,23 @@ class LiveTrial:
         return Failure(LINEARIZABLE, verdict.explain()) if verdict.ok is False else None
 
 
+FAULTS: Mapping[Act, Sequence[str]] = {
+    LiveTrial.kill: ("disks", "elections", "sessions"),
+    LiveTrial.suspend: ("leases", "clocks"),
+    LiveTrial.partition: ("replication", "snapshots", "elections", "membership"),
+    LiveTrial.disturb: ("replication", "sessions", "clocks"),
+}
+"""What happens to live nodes, and the chapters that try it."""
+OPERATIONS: Mapping[Act, Sequence[str]] = {
+    LiveTrial.elect: ("elections",),
+    LiveTrial.transfer: ("transfers", "leases"),
+    LiveTrial.build: ("snapshots",),
+    LiveTrial.change_voters: ("membership",),
+    LiveTrial.expect: (),
+}
+"""What operators ask, and the chapters that try it."""
+
+
 class _Handles:
     """A client's way to the nodes."""
 
@@ -397,16 +380,16 @@ class _Handles:
         """Accept every query."""
 
 
-async def _live(draw: Draw, engine: Engine) -> Failure | None:
+async def _live(draw: Draw, engine: Engine, observers: Observers) -> Failure | None:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop), "live trials run in virtual time"
-    return await LiveTrial(draw, engine, loop).run()
+    return await LiveTrial(draw, engine, loop, observers).run()
 
 
-def live_failure(draw: Draw, engine: Engine) -> Failure | None:
+def live_failure(draw: Draw, engine: Engine, observers: Observers = ()) -> Failure | None:
     """The failure of live nodes under a draw; ``None`` if all is well. The same draw gives the same run."""
     with _without_log():
-        return run_virtually(_live(draw, engine))
+        return run_virtually(_live(draw, engine, observers))
 
 
 @contextmanager

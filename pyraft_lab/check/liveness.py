@@ -17,7 +17,7 @@ from pyraft_lab.engine.state import Leader, Reverted
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.sim.properties import Violation
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.sim.views import ClientCall, NodeView
+from pyraft_lab.sim.views import NodeView
 from pyraft_lab.sim.world import Call, Query, Request, Write
 
 PROBE = -2
@@ -41,11 +41,6 @@ def permits_disruption(config: Config) -> bool:
 def ends_liveness(config: Config) -> bool:
     """Whether a knob ends liveness by itself: no elections, or no heartbeats, so that idle followers campaign."""
     return not (config.enable_elect and config.enable_heartbeat)
-
-
-def must_be_answered(request: Request, config: Config) -> bool:
-    """Whether a healed cluster must answer: a lease read only with vote leases, without which no leader has a lease."""
-    return config.vote_lease or not (isinstance(request, Query) and request.policy == "lease")
 
 
 STEADY = 16
@@ -83,13 +78,8 @@ def is_settled(sim: Simulation) -> Broken:
         for id in sorted(leader.membership.nodes):
             yield from _agrees(sim, id, leader)
     for call in sim.calls:
-        if _waits(sim, call):
+        if not call.done:
             yield "answered in the end", f"client {call.call.client} still waits for its {call.call.request}"
-
-
-def _waits(sim: Simulation, call: ClientCall) -> bool:
-    """Whether a call that must be answered is not."""
-    return not call.done and must_be_answered(call.call.request, sim.world.setting.config)
 
 
 def _one_leads(sim: Simulation, leader: NodeView) -> Broken:
@@ -142,7 +132,7 @@ def stays_settled(sim: Simulation) -> Broken:
     assert leader is not None, "a cluster at rest has a leader"
     config, term = sim.nodes[leader].state.config, sim.nodes[leader].term
     wait, wishes = liveness_bound(config), [call.call.request for call in sim.calls]
-    last = {type(wish): wish for wish in wishes if must_be_answered(wish, config)}
+    last = {type(wish): wish for wish in wishes}
     asked = [last[kind] for kind in (Write, Query) if kind in last]
     calls = [sim.call(Call(client=PROBE, request=wish, to=leader)) for wish in asked]
     sim.run(wait / 20)
@@ -152,13 +142,32 @@ def stays_settled(sim: Simulation) -> Broken:
     sim.run(wait)
     if sim.leader != leader or sim.nodes[leader].term != term:
         yield "a leader that stays", f"node {leader} led in term {term}; now it is {sim.leader}, undisturbed"
-    yield from is_settled(sim)
+    settled = list(is_settled(sim))
+    yield from settled or hands_over(sim)
+
+
+def hands_over(sim: Simulation) -> Broken:
+    """Violations of a transfer at rest: its target leads within four longest election timeouts. Runs ``sim``."""
+    leader = sim.leader
+    assert leader is not None, "a cluster at rest has a leader"
+    state = sim.nodes[leader].state
+    for target in sorted(state.membership.voters - {leader})[:1]:
+        asked, wait = sim.transfer(target), 4 * state.config.election_timeout[1]
+        sim.run(wait)
+        if sim.leader != target:
+            said = f"; {asked.error}" if asked.error else ""
+            yield (
+                "transfers succeed",
+                f"node {leader} was to transfer to {target}; after {wait:g} s {sim.leader} leads{said}",
+            )
 
 
 # Under steady load
 
 LOAD = 100
-"""Writes per second of the steady load."""
+"""Writes per second of the steady load, where the disks are fast enough."""
+SHARE = 0.5
+"""The share of a disk's time that the steady load may take: each write is synced by itself."""
 
 
 def under_load(sim: Simulation) -> tuple[Violation, ...]:
@@ -168,9 +177,17 @@ def under_load(sim: Simulation) -> tuple[Violation, ...]:
     :func:`liveness_bound` seconds it must have caught up with the commit index of one longest election timeout ago, and
     every write must have been answered in that time. Without an earlier write or a leader there is nothing to check.
     """
-    last = next((call.call.request for call in reversed(sim.calls) if isinstance(call.call.request, Write)), None)
-    broken = [] if last is None or sim.leader is None else list(_keeps_up(sim.fork(), last))
+    last = next((call.call.request for call in reversed(sim.calls) if _may_be_repeated(call.call.request)), None)
+    if not isinstance(last, Write) or sim.leader is None:
+        return ()
+    broken = list(_keeps_up(sim.fork(), last))
     return tuple(Violation(name=name, what=what, event=sim.world.events - 1, time=sim.now) for name, what in broken)
+
+
+def _may_be_repeated(request: Request) -> bool:
+    """Whether the state stays as large as it is if a request is repeated."""
+    command = request.command if isinstance(request, Write) else None
+    return isinstance(request, Write) and not (isinstance(command, dict) and command.get("op") == "append")
 
 
 def _keeps_up(sim: Simulation, wish: Write) -> Broken:
@@ -200,7 +217,7 @@ def _behind(sim: Simulation, wish: Write, others: Sequence[NodeId], seconds: flo
     due, asked = max(node.commit for node in sim.nodes.values()), sim.calls
     _write_steadily(sim, wish, seconds)
     lags = [id for id in others if sim.nodes[id].applied < due]
-    late = sum(_waits(sim, call) for call in asked)
+    late = sum(not call.done for call in asked)
     return [
         *(("keeps up under load", f"node {id} has not applied {due}, known {seconds:g} s ago") for id in lags),
         *([("answers under load", f"{late} calls wait for more than {seconds:g} s")] if late else []),
@@ -208,6 +225,7 @@ def _behind(sim: Simulation, wish: Write, others: Sequence[NodeId], seconds: flo
 
 
 def _write_steadily(sim: Simulation, wish: Write, seconds: float) -> None:
-    for _ in range(round(seconds * LOAD)):
+    rate = min(LOAD, SHARE / (sum(sim.weather.disk) / 2))
+    for _ in range(round(seconds * rate)):
         sim.call(Call(client=PROBE, request=wish))
-        sim.run(1 / LOAD)
+        sim.run(1 / rate)

@@ -11,6 +11,7 @@ from msgspec import Struct
 from pyraft_lab.engine.commands import InstallSnapshot, SaveSnapshot
 from pyraft_lab.engine.events import Receive
 from pyraft_lab.engine.log import SnapshotMeta
+from pyraft_lab.engine.messages import AppendAccepted, HeartbeatResponse, SnapshotRequest
 from pyraft_lab.engine.state import Leader, RaftState, Step
 from pyraft_lab.trace.annotate.table import RULES, remarks
 from pyraft_lab.trace.record import Kind, Record
@@ -67,6 +68,8 @@ NOT_LOOKED_FOR: Mapping[str, str] = {
     "unreachable peer waits": "simulated networks do not report it",
 }  # fmt: skip
 """Clauses that no campaign looks for, and why."""
+IMPOSSIBLE = frozenset(name for name, why in NOT_LOOKED_FOR.items() if why == _WRONG)
+"""Clauses that a right Raft never reaches: a campaign that comes to one has found a mistake."""
 
 FAULTS: Mapping[Kind, tuple[str, str]] = {
     Kind.CRASH: ("a server crashes", "disks"),
@@ -97,6 +100,30 @@ def _elected(step: Step) -> bool:
     return isinstance(step.after.role, Leader) and not isinstance(step.before.role, Leader)
 
 
+def _is_other_snapshot(step: Step) -> bool:
+    """Whether a chunk arrives of another snapshot than the one that is incomplete."""
+    arriving, event = step.before.incoming, step.event
+    return (
+        isinstance(event, Receive)
+        and isinstance(event.message, SnapshotRequest)
+        and arriving is not None
+        and arriving.offset > 0
+        and arriving.meta != event.message.meta
+    )
+
+
+def _is_old_answer(step: Step) -> bool:
+    """Whether a leader gets an answer to an earlier leadership of its own."""
+    event = step.event
+    return (
+        isinstance(event, Receive)
+        and isinstance(event.message, (AppendAccepted, HeartbeatResponse))
+        and isinstance(step.before.role, Leader)
+        and event.message.vote < step.before.vote
+        and event.message.vote.node == step.before.id
+    )
+
+
 def _metas(step: Step, kind: type[InstallSnapshot] | type[SaveSnapshot]) -> Iterator[SnapshotMeta]:
     return (one.meta for one in step.commands if isinstance(one, kind))
 
@@ -110,6 +137,10 @@ COMBINED: Mapping[str, tuple[str, str, Callable[[Step], bool]]] = {
         "§7", "snapshots",
         lambda step: any(_under_suffix(step.before, meta) for meta in _metas(step, InstallSnapshot)),
     ),
+    "another snapshot arrives before the first is complete": (
+        "§7", "snapshots", _is_other_snapshot,
+    ),
+    "an answer to an earlier leadership arrives": ("§5.1", "elections", _is_old_answer),
     "snapshot of a joint membership": (
         "§6, §7", "snapshots", lambda step: any(meta.membership.is_joint for meta in _metas(step, SaveSnapshot)),
     ),

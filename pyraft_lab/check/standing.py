@@ -73,10 +73,24 @@ def _gets_on(sim: Simulation, name: str, leader: NodeId, spared: NodeId) -> Iter
         yield "no election storm", f"{where}, the term goes on from {terms} to {_term(sim)}"
     if name == ISOLATED and sim.nodes[leader].role == "leader" and sim.nodes[leader].state.config.check_quorum:
         yield "leaders without a quorum step down", f"{where}, node {leader} still leads term {sim.nodes[leader].term}"
+    if _is_calm(sim, leader, name) and name not in (ISOLATED, SLOW) and sim.nodes[leader].role == "leader":
+        yield from _returns_quietly(sim, leader, where, unit)
     if not joining.done:
         yield "membership changes end", f"{where}, the learner {newcomer} is still not added"
     elif joining.ok and sim.nodes[newcomer].applied < due:
         yield "learners catch up", f"{where}, the learner {newcomer} has not applied {due}"
+
+
+def _returns_quietly(sim: Simulation, leader: NodeId, where: str, unit: float) -> Iterator[tuple[str, str]]:
+    """A follower that was cut off does not depose the leader when it returns: its pre-votes were refused (§9.6)."""
+    term, healed = sim.nodes[leader].term, sim.fork()
+    healed.heal()
+    healed.run(JUDGED * unit)
+    if healed.leader != leader or healed.nodes[leader].term != term:
+        yield (
+            "returning servers do not disturb",
+            f"{where} and then healed, node {healed.leader} leads instead of {leader}",
+        )
 
 
 def _is_calm(sim: Simulation, leader: NodeId, name: str) -> bool:
@@ -142,13 +156,14 @@ def _lossy(sim: Simulation, _leader: NodeId, _spared: NodeId) -> None:
 
 
 CUT_OFF, LOSS, ISOLATED = "leader and follower separated", "messages lost", "the leader alone"
+SLOW = "a slow disk"
 SETUPS: Mapping[str, Setup] = {
     "a follower alone": _follower_alone,
     ISOLATED: _leader_alone,
     "a follower that is not heard": _unheard,
     "a follower that does not hear": _deaf,
     CUT_OFF: _separated,
-    "a slow disk": _slow,
+    SLOW: _slow,
     LOSS: _lossy,
 }
 """What stays broken, by its name."""

@@ -30,7 +30,9 @@ from pyraft_lab.sim.workload import Load
 T = TypeVar("T")
 PURPOSE = 21
 """The row of random numbers that draws use."""
-Method = Literal["faults", "walk", "stale reads", "single step", "lost answer", "storage", "live"]
+Method = Literal[
+    "faults", "walk", "stale reads", "single step", "lost answer", "interrupted snapshot", "storage", "live"
+]
 """How a seed looks for a mistake: generated faults by the clock, a random walk, a scenario, a disk, or live nodes."""
 RuleTable = Literal["raft", "advanced"]
 Judged = Literal["healed", "load", "standing"]
@@ -129,12 +131,12 @@ CHAPTERS: Mapping[str, Chapter] = {
         knobs={"read_sends_heartbeat": (False,), "heartbeat_interval": (0.02, 0.1), "suppress_heartbeats": (True,)},
         faults={"drift": 3, "long_pause": 4, "isolate": 4, "one_way": 3, "short_crash": 2, "transfer": 2},
         walk={"read": 0.08},
-        load={"reads": (0.6,), "lease": (0.5, 1.0)},
+        load={"reads": (0.5, 0.6), "lease": (0.5, 1.0), "appends": (0.1,), "deletes": (0.05,), "incrs": (0.0,)},
     ),
     "sessions": Chapter(
         faults={"storm": 4, "isolate": 3, "crash": 3, "cut": 2, "hold_messages": 2, "competing_candidates": 2},
         walk={"write": 0.06, "read": 0.05},
-        load={"clients": (2, 8), "keys": (1, 2)},
+        load={"clients": (2, 8), "keys": (1, 2), "appends": (0.15, 0.2)},
     ),
     "disks": Chapter(
         knobs={"leader_restore": (True,)},
@@ -152,12 +154,23 @@ OFTEN = ("snapshots", "membership")
 COMMON_FAULTS = {"crash": 1, "isolate": 1, "storm": 1}
 WILD_CLOCKS = ("excessive_drift", "skew")
 """Faults beyond ``clock_drift``: a draw has them or lease reads, never both."""
-FEW_LEASE_READS = 0.05
-"""The largest share of lease reads where no leader ever holds a lease."""
 JUDGED: tuple[tuple[Judged, float], ...] = (("healed", 0.3), ("load", 0.2), ("standing", 0.4))
 """How often each kind of liveness is judged."""
 EXTREME = (("enable_heartbeat", False), ("enable_elect", False))
 """Knobs that end liveness by themselves: only safety is judged under them."""
+LOADS: Mapping[str, tuple[Any, ...]] = {
+    "clients": (4, 4, 8),
+    "keys": (1, 2, 3),
+    "think_time": ((0.01, 0.15), (0.005, 0.05), (0.002, 0.03)),
+    "reads": (0.3, 0.4, 0.5),
+    "any_node": (0.3, 0.5, 0.7),
+    "appends": (0.0, 0.1, 0.15),
+    "deletes": (0.0, 0.05, 0.1),
+    "incrs": (0.0, 0.0, 0.1),
+}
+"""What clients ask, and how often; of each a value."""
+LIVE_CALLS = {"reads": 0.4, "cas": 0.1, "appends": 0.25, "deletes": 0.15, "incrs": 0.05}
+"""What the clients of live nodes ask: many appends, since a command that is applied twice then shows."""
 CALM: Mapping[str, tuple[float, float]] = {}
 FAST = {"latency": (0.0004, 0.001), "disk": (0.0001, 0.0003)}
 SLOW = {"latency": (0.01, 0.04), "disk": (0.002, 0.02)}
@@ -167,7 +180,7 @@ WALKED, WALKS = (3, 3, 3, 4, 4, 5, 5, 2), 8
 """Servers of walks, and the walks of one seed."""
 METHODS: tuple[tuple[Method, int], ...] = (
     ("faults", 10), ("walk", 9), ("stale reads", 4), ("single step", 1), ("lost answer", 1),
-    ("storage", 2), ("live", 4),
+    ("storage", 2), ("live", 5), ("interrupted snapshot", 3),
 )  # fmt: skip
 """The methods and their weights."""
 
@@ -217,15 +230,15 @@ class Draw(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Dice:
-    """The random numbers of one draw."""
+    """The random numbers of one draw; another ``row`` has others, so that what it decides does not move the rest."""
 
-    def __init__(self, seed: int) -> None:
-        self.seed, self.drawn = seed, 0
+    def __init__(self, seed: int, row: int = 0) -> None:
+        self.seed, self.row, self.drawn = seed, row, 0
 
     def fraction(self) -> float:
         """A number in [0, 1)."""
         self.drawn += 1
-        return chance(self.seed, PURPOSE, 0, self.drawn)
+        return chance(self.seed, PURPOSE, self.row, self.drawn)
 
     def chance(self, share: float) -> bool:
         """Whether something happens that happens in this share of all cases."""
@@ -310,19 +323,19 @@ def _by_faults(dice: Dice, drawn: Draw) -> Draw:
         faults=dict(dice.some(kept.items(), 0.75)) or kept,
         gap=dice.choose(((0.02, 0.3), (0.02, 0.6), (0.1, 1.0))),
         lasts=dice.choose(((0.02, 0.4), (0.05, 1.5), (0.3, 2.0))),
-        load=_load(dice, drawn.chapters, config, lease=lease),
+        load=_load(drawn, lease=lease),
         expiry=dice.choose((4, 12, 40)) if "sessions" in drawn.chapters and dice.chance(0.4) else 0,
         judged=judged,
     )
 
 
-def _load(dice: Dice, chapters: Iterable[str], config: Mapping[str, Any], *, lease: bool) -> Load:
-    """What clients ask; few lease reads without vote leases, since a client then waits for one until the end."""
-    given = {name: dice.choose(values) for name, values in _all(chapters, lambda one: one.load).items()}
-    fast = {"think_time": (0.002, 0.03)} if dice.chance(0.3) else {}
-    shares = {"reads": 0.4, "cas": 0.2, "lease": 0.4 if lease else 0.0}
-    load = Load(**{**shares, **fast, **given}).validated()
-    return load if config.get("vote_lease", True) else replace(load, lease=min(load.lease, FEW_LEASE_READS))
+def _load(drawn: Draw, *, lease: bool) -> Load:
+    """What clients ask: few or many of them, on few keys, at their leisure or in haste, sure of the leader or not."""
+    dice = Dice(drawn.seed, row=1)
+    usual: dict[str, Any] = {name: dice.choose(values) for name, values in LOADS.items()}
+    given = {name: dice.choose(values) for name, values in _all(drawn.chapters, lambda one: one.load).items()}
+    shares = {"lease": dice.choose((0.4, 0.7)) if lease else 0.0, "cas": 0.15}
+    return Load(**{**usual, **shares, **given}).validated()
 
 
 def _by_walk(dice: Dice, drawn: Draw) -> Draw:
@@ -365,6 +378,19 @@ def _by_lost_answer(dice: Dice, drawn: Draw) -> Draw:
     return replace(drawn, nodes=dice.choose((3, 3, 5)), config=always if dice.chance(0.5) else {})
 
 
+def _by_interrupted_snapshot(dice: Dice, drawn: Draw) -> Draw:
+    """A snapshot that arrives in chunks is interrupted."""
+    edges = {"keep_logs": (0, 1), "snapshot_chunk": (32, 64, 200), "snapshot_logs_since_last": (1000, 1000, 4),
+             "retry_timeout": (0.1, 0.02), "retry_limit": (1.0, 0.1)}  # fmt: skip
+    return replace(
+        drawn,
+        nodes=dice.choose((3, 3, 5, 4)),
+        config={name: dice.choose(values) for name, values in edges.items()},
+        weather=dict(dice.choose((CALM, SLOW))),
+        judged=("healed",),
+    )
+
+
 def _on_disk(dice: Dice, drawn: Draw) -> Draw:
     """The storages, without a cluster."""
     return replace(drawn, nodes=1, walk={"steps": dice.choose((30, 60))})
@@ -378,7 +404,8 @@ def _live(dice: Dice, drawn: Draw) -> Draw:
         nodes=nodes,
         config=config,
         seconds=dice.choose((3.0, 5.0)),
-        load=_load(dice, drawn.chapters, config, lease=dice.chance(0.6)),
+        load=replace(_load(drawn, lease=dice.chance(0.6)), **LIVE_CALLS),
+        expiry=Dice(drawn.seed, row=2).choose((0, 0, 12, 40)),
     )
 
 
@@ -388,6 +415,7 @@ _MAKERS: Mapping[Method, Callable[[Dice, Draw], Draw]] = {
     "stale reads": _by_stale_reads,
     "single step": _by_single_step,
     "lost answer": _by_lost_answer,
+    "interrupted snapshot": _by_interrupted_snapshot,
     "storage": _on_disk,
     "live": _live,
 }

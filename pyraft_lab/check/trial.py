@@ -1,6 +1,6 @@
 """One seed of a campaign: what its draw says is carried out and judged."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Protocol
 
@@ -9,7 +9,7 @@ from msgspec import Struct
 from pyraft_lab.check.checkers import checks_of
 from pyraft_lab.check.disk_trial import storage_failure
 from pyraft_lab.check.failure import Failure, failure
-from pyraft_lab.check.live_trial import live_failure
+from pyraft_lab.check.live_trial import Observers, live_failure
 from pyraft_lab.check.liveness import (
     ends_liveness,
     is_throttled,
@@ -18,6 +18,7 @@ from pyraft_lab.check.liveness import (
     permits_disruption,
     under_load,
 )
+from pyraft_lab.check.scenarios.interrupted_snapshot import InterruptedSnapshotScenario
 from pyraft_lab.check.scenarios.lost_answer import LostAnswerScenario
 from pyraft_lab.check.scenarios.random_walk import RandomWalk
 from pyraft_lab.check.scenarios.single_step_change import SingleStepChangeScenario
@@ -33,9 +34,6 @@ from pyraft_lab.sim.faults.run import run_plan
 from pyraft_lab.sim.properties import Checker
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.world import Write
-from pyraft_lab.trace.record import Record
-
-Observers = Iterable[Callable[[Record], None]]
 
 
 class Attempt(Protocol):
@@ -82,6 +80,9 @@ class Trial(Struct, frozen=True, kw_only=True):
                 yield from (partial(self._by_scenario, reads, place) for place in range(3))
             case "lost answer":
                 yield from (partial(self._by_scenario, LostAnswerScenario(), place) for place in range(3))
+            case "interrupted snapshot":
+                sends = InterruptedSnapshotScenario()
+                yield from (partial(self._by_scenario, sends, place) for place in range(3))
             case "single step":
                 yield partial(self._by_scenario, SingleStepChangeScenario(), 0)
             case _:
@@ -103,14 +104,21 @@ class Trial(Struct, frozen=True, kw_only=True):
 
     def _by_scenario(
         self,
-        scenario: RandomWalk | StaleReadScenario | SingleStepChangeScenario | LostAnswerScenario,
+        scenario: RandomWalk
+        | StaleReadScenario
+        | SingleStepChangeScenario
+        | LostAnswerScenario
+        | InterruptedSnapshotScenario,
         place: int,
         *,
         record: bool = False,
         observers: Observers = (),
     ) -> Simulation:
-        sim = self._cluster(self.draw.seed + BETWEEN * place, record=record, observers=observers)
+        draw = self.draw
+        sim = self._cluster(draw.seed + BETWEEN * place, record=record, observers=observers)
         scenario.run(sim)
+        if "healed" in draw.judged and not sim.violations:
+            sim.run(liveness_bound(draw.settings))
         return sim
 
     def _cluster(self, seed: int, *, record: bool, observers: Observers) -> Simulation:
@@ -155,13 +163,13 @@ class Trial(Struct, frozen=True, kw_only=True):
         stuck = next((one for name in judged(self.draw) for one in judges[name](sim)), None)
         return None if stuck is None else Failure(stuck.name, stuck.what)
 
-    def judge_other(self) -> Failure | None:
+    def judge_other(self, observers: Observers = ()) -> Failure | None:
         """The failure of a storage or of live nodes, where that is the method."""
         match self.draw.method:
             case "storage":
                 return storage_failure(self.draw)
             case "live":
-                return live_failure(self.draw, self.rules)
+                return live_failure(self.draw, self.rules, observers)
             case _:
                 return None
 

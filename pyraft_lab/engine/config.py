@@ -128,11 +128,11 @@ def _check_rhythm(config: Config) -> None:
     """A heartbeat must arrive before followers campaign, and before the leader's own lease runs out."""
     shortest, interval = config.election_timeout[0], config.heartbeat_interval
     lease, silence = shortest * (1 - config.clock_drift), interval * (2 if config.suppress_heartbeats else 1)
-    if shortest <= interval:
-        rule = f"must be below the shortest election timeout, {shortest:g} s"
+    twice = "; a suppressed heartbeat comes an interval later" if config.suppress_heartbeats else ""
+    if shortest <= silence:
+        rule = f"must be below the shortest election timeout, {shortest:g} s{twice}"
         raise ConfigError("heartbeat_interval", interval, rule)
     if (config.vote_lease or config.check_quorum) and lease <= silence:
-        twice = "; a suppressed heartbeat comes an interval later" if config.suppress_heartbeats else ""
         rule = f"a lease of {lease:g} s, the shortest election timeout less clock_drift, must outlast it{twice}"
         raise ConfigError("heartbeat_interval", interval, rule)
 

@@ -105,11 +105,14 @@ def _uncommitted(state: RaftState) -> int:
 
 
 def read(turn: Turn, event: Read) -> None:
-    """Find from which index a read is linearizable: by a heartbeat round or by the lease (dissertation §6.4)."""
+    """Find from which index a read is linearizable: by a heartbeat round or by the lease (dissertation §6.4).
+
+    Without vote leases no leader of several nodes ever holds a lease: a lease read then takes a round, as any other.
+    """
     refusal = refusal_to_lead(turn.state)
     if refusal is not None:
         turn.emit(Refuse(event.requests, refusal))
-    elif event.policy == "index":
+    elif event.policy == "index" or not turn.config.vote_lease:
         _read_by_index(turn, event)
     else:
         _read_by_lease(turn, event)

@@ -9,8 +9,8 @@ from msgspec import Struct
 from msgspec.structs import asdict, replace
 
 from pyraft_lab.check.campaign import RunSettings, check_run
-from pyraft_lab.check.explore.bounds import Bounds
-from pyraft_lab.check.explore.explorer import Report, explore
+from pyraft_lab.check.explore.quick import BRIEF, quick
+from pyraft_lab.check.explore.report import Report
 from pyraft_lab.check.failure import LINEARIZABLE, failure
 from pyraft_lab.check.mutants import MUTANTS
 from pyraft_lab.check.schedule import Move
@@ -88,19 +88,13 @@ def short_campaign(engine: Engine) -> Found:
 
 
 def quick_search(engine: Engine) -> Found:
-    """Every run of three servers with one timeout and one write, and the first states with two timeouts."""
-    worlds = 0
-    for bounds in QUICK:
-        report = explore(3, engine=engine, bounds=bounds)
-        if report.interrupted:
-            raise KeyboardInterrupt
-        if report.broken:
-            return Found("the explorer", report.broken, _path(report), report.simulation())
-        worlds += report.worlds
-    return Found(f"{worlds:,} states of the explorer")
-
-
-QUICK = (Bounds(timeouts=1, writes=1), Bounds(timeouts=2, worlds=4_000))
+    """Every run of some small clusters: two elections, a vote after a restart, an even number of servers."""
+    report = quick(engine, searches=BRIEF)
+    if report.interrupted:
+        raise KeyboardInterrupt
+    if report.broken:
+        return Found("the explorer", report.broken, _path(report), report.simulation())
+    return Found(f"{report.worlds:,} states of the explorer")
 
 
 def _path(report: Report) -> str:

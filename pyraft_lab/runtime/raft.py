@@ -264,7 +264,7 @@ class Raft:
 
         ``"index"`` first confirms the leadership with a majority. ``"lease"`` does not; it assumes that all clocks run
         equally fast within ``Config.clock_drift`` and go on while a process is paused (a suspended virtual machine
-        breaks this).
+        breaks this). With ``Config.vote_lease`` off there are no leases, and it confirms the leadership too.
         """
         return await self._lifecycle.run(self._ensure(read_policy(policy)))
 

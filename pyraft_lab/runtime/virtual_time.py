@@ -45,6 +45,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._jumping = _Jumping()
         self._suspended: Suspended = {}
+        self.seconds_of_work: Callable[[], float] = lambda: 0.0
+        """How long the next piece of work of another thread takes."""
         super().__init__(self._jumping)
 
     def time(self) -> float:
@@ -77,13 +79,23 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return handle
 
     def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> "asyncio.Future[T]":  # type: ignore[override] # noqa: ARG002
-        """Run blocking work in place; it takes no virtual time."""
+        """Run blocking work after :attr:`seconds_of_work`, as if a thread had taken that long; at once if that is 0."""
         done: asyncio.Future[T] = self.create_future()
-        try:
-            done.set_result(func(*args))
-        except Exception as error:  # noqa: BLE001 (the future raises it)
-            done.set_exception(error)
+        seconds = self.seconds_of_work()
+        if seconds:
+            self.call_later(seconds, _work, done, func, args)
+        else:
+            _work(done, func, args)
         return done
+
+
+def _work(done: "asyncio.Future[T]", func: Callable[..., T], args: tuple[Any, ...]) -> None:
+    if done.cancelled():
+        return
+    try:
+        done.set_result(func(*args))
+    except Exception as error:  # noqa: BLE001 (the future raises it)
+        done.set_exception(error)
 
 
 class _Due:

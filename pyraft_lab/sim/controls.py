@@ -119,7 +119,8 @@ class Controls(ABC):
     ) -> ClientCall:
         """Start a client's read: by a heartbeat round (``index``), by the ``lease``, or a node's state (``local``).
 
-        A lease read assumes that clocks differ in rate by at most ``clock_drift``.
+        A lease read assumes that clocks differ in rate by at most ``clock_drift``; without ``vote_lease`` it takes a
+        round too.
         """
         choice("policy", policy, ("index", "lease", "local"))
         return self._ask(Query(_as_sent(query), policy), to, client)

@@ -60,6 +60,14 @@ PRESUPPOSED: Mapping[str, tuple[str, ...]] = {
     "messages are true": ("sendable", "supersedes"),
     "one lease at a time": (*_LEASES, *_VOTES, "may_campaign"),
     "reads are fresh": (*_READS, *_LEASES, *_VOTES),
+    "limits hold": (),
+    "progress never goes back": ("supersedes", "log_matches", "new_entries"),
+    "snapshots arrive whole": ("is_snapshot_useful",),
+    "transfers take no requests": (),
+    "only answers count": ("supersedes",),
+    "rounds are backed": ("acked_round",),
+    "what is stored is on disk": (),
+    "voters lead": ("may_campaign", "has_won"),
 }
 """The rules that each local invariant presupposes: under another such rule it is left out."""
 

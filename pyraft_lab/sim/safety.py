@@ -230,7 +230,10 @@ def _ends(disk: Disk) -> tuple[object, ...]:
 
 
 def _has_vote(disk: Disk, vote: Vote) -> bool:
-    return disk.vote.term > vote.term or (disk.vote.term, disk.vote.node) >= (vote.term, vote.node)
+    """Whether a disk binds its server to a vote; a leader of that term, whoever it is, permits no other vote either."""
+    if disk.vote.term != vote.term:
+        return disk.vote.term > vote.term
+    return disk.vote.committed or disk.vote.node >= vote.node
 
 
 def has_entry(disk: Disk, id: LogId) -> bool:

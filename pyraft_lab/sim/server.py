@@ -349,7 +349,8 @@ class SimulatedDriver:
             ) from error
 
     def _restore(self, meta: SnapshotMeta) -> None:
-        self.machine = self.fresh_machine()
+        """Restore the machine that is there, as a live node does: what it holds must be replaced."""
+        self.machine = self.machine.fork()
         data = next(one.data for one in reversed(self.snapshots) if one.meta == meta)
         self.machine.restore(data)
 

@@ -18,13 +18,13 @@ from rich.table import Table
 
 from pyraft_lab.check.campaign import Campaign, Row, run_campaign
 from pyraft_lab.check.explore.explorer import Report
+from pyraft_lab.check.explore.quick import LONG, quick, run_searches
 from pyraft_lab.check.failure import failure
 from pyraft_lab.check.find_violation import any_mutant, catch, find_violation
 from pyraft_lab.check.mutants import MUTANTS
 from pyraft_lab.check.mutants.code_mutant import CodeMutant
 from pyraft_lab.check.mutants.code_mutants import CODE_MUTANTS
 from pyraft_lab.check.mutants.mutant import Mutant
-from pyraft_lab.check.short_searches import LONG, SHORT, run_searches
 from pyraft_lab.check.shrink import shrink
 from pyraft_lab.check.situations import NOT_LOOKED_FOR, SITUATIONS
 from pyraft_lab.concurrency import Serial
@@ -154,20 +154,24 @@ class Searches(Struct):
     lines: list[str] = []
     broken: Report | None = None
 
+    def add(self, about: str, report: Report) -> None:
+        """Note one more report; an interrupted one ends everything."""
+        if report.interrupted:
+            raise KeyboardInterrupt
+        self.lines.append(f"search: {about}: {report}")
+        self.broken = self.broken or (report if report.broken else None)
+
 
 def _search(chosen: argparse.Namespace, engine: Engine | None, console: Console) -> Searches:
     """Search small clusters exhaustively: briefly for both tables of rules, and longer with ``--explore``."""
-    passes = (*SHORT, *LONG) if chosen.explore else SHORT
     found = Searches()
-    for table in (raft(RAFT), raft(ADVANCED)) if engine is None else (engine,):
+    for name, table in {"raft": raft(RAFT), "advanced": raft(ADVANCED)}.items() if engine is None else [("", engine)]:
         with progress_line(console, "searching …") as say:
-            for one, report in run_searches(table, passes, progress=lambda worlds, *_: say(f"{worlds:,} states")):
-                extent = "all of them" if report.exhausted else "not all"
-                verdict = f"{report.broken} is violated" if report.broken else "nothing violated"
-                found.lines.append(
-                    f"search: {one.name}, {one.nodes} servers: {report.worlds:,} states ({extent}), {verdict}"
-                )
-                found.broken = found.broken or (report if report.broken else None)
+            report = quick(table, progress=lambda worlds, *_: say(f"{worlds:,} states"))
+            found.add(f"small searches{name and f' under {name}'}", report)
+            if chosen.explore and not report.broken:
+                for one, longer in run_searches(table, LONG, progress=lambda worlds, *_: say(f"{worlds:,} states")):
+                    found.add(one.about, longer)
     return found
 
 
@@ -343,7 +347,7 @@ def _progress(console: Console, total: int, path: Path | None) -> Iterator[Calla
 
         try:
             yield advance
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):  # Ctrl-C, or SIGTERM
             kept = f"{path} keeps them; the same command goes on" if path else "with --out FILE they would be kept"
             verdict = f"{failed} failed" if failed else "nothing violated"
             said = f"{ran} of {total} seeds were run, {verdict}; {kept}"

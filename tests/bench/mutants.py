@@ -17,11 +17,11 @@ import msgspec
 from msgspec import Struct
 
 from pyraft_lab.check.campaign import CampaignSettings, run_seed
+from pyraft_lab.check.explore.quick import LONG, SEARCHES, run_searches
 from pyraft_lab.check.failure import failure
 from pyraft_lab.check.mutants import MUTANTS
 from pyraft_lab.check.mutants.code_mutants import CODE_MUTANTS
 from pyraft_lab.check.mutants.mutant import Mutant
-from pyraft_lab.check.short_searches import LONG, SHORT, run_searches
 from pyraft_lab.check.shrink import shrink
 
 BUDGET, ENOUGH = 30.0, 5
@@ -83,7 +83,7 @@ def by_explorer(name: str) -> Caught | None:
     if name not in MUTANTS or not MUTANTS[name].rules:
         return None
     began, states = process_time(), 0
-    for _, report in run_searches(MUTANTS[name].engine, (*SHORT, *LONG)):
+    for _, report in run_searches(MUTANTS[name].engine, (*SEARCHES, *LONG)):
         states += report.worlds
         if report.broken:
             seconds = round(process_time() - began, 1)

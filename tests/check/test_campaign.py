@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from pyraft_lab.check.campaign import SAVED_EVERY, CampaignSettings, Row, rare_chapters, run_campaign
+from pyraft_lab.check.campaign import SAVED_EVERY, Campaign, CampaignSettings, Row, rare_chapters, run_campaign
 from pyraft_lab.check.failure import Failure, failure
 from pyraft_lab.check.mutants.faulty_rules import accepts_before_disk
 from pyraft_lab.check.situations import SITUATIONS
-from pyraft_lab.check.swarm import CHAPTERS, EXTREME, FEW_LEASE_READS, METHODS, WILD_CLOCKS, draw
+from pyraft_lab.check.swarm import CHAPTERS, EXTREME, METHODS, WILD_CLOCKS, draw
 from pyraft_lab.check.trial import judged
 from pyraft_lab.concurrency import Serial
 from pyraft_lab.engine.config import Config
@@ -183,10 +183,18 @@ def test_live_nodes_without_elections_are_not_asked_to_settle() -> None:
     assert trial.judge_other() is None
 
 
-def test_few_lease_reads_are_drawn_where_no_leader_holds_a_lease() -> None:
-    drawn = [one for one in map(draw, range(600)) if one.method in ("faults", "live")]
-    assert max(one.load.lease for one in drawn if not one.settings.vote_lease) == FEW_LEASE_READS
-    assert max(one.load.lease for one in drawn if one.settings.vote_lease) == 1.0
+def test_loads_vary_so_that_stale_reads_and_commands_applied_twice_show() -> None:
+    loads = [one.load for one in map(draw, range(300)) if one.method in ("faults", "live")]
+    assert {one.clients for one in loads} >= {2, 4, 8}
+    assert {one.keys for one in loads} >= {1, 2, 3}
+    assert any(one.any_node == 0.7 and one.clients == 8 and one.think_time[1] <= 0.05 for one in loads)
+    assert any(one.appends and one.deletes and one.incrs for one in loads)
+
+
+def test_a_campaign_of_no_seeds_is_refused_and_one_without_rows_is_not_ok() -> None:
+    with pytest.raises(ConfigError, match="at least one seed"):
+        run_campaign([])
+    assert not Campaign([]).ok
 
 
 def test_what_is_given_is_respected_and_the_rest_varies() -> None:

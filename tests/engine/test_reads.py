@@ -244,8 +244,12 @@ def test_without_a_lease_it_fails_at_once() -> None:
 
 
 @pytest.mark.row("RD-11")
-def test_without_vote_leases_there_is_no_lease() -> None:
-    assert refusals(step(serving(EAGER), ASK_LEASE)) == [NotLeading(None, Reason.NO_LEASE)]
+def test_without_vote_leases_a_lease_read_takes_a_round_as_any_other() -> None:
+    asked = step(serving(EAGER), ASK_LEASE)
+    assert refusals(asked) == []
+    assert readable(asked) == []
+    assert len(sent(asked, HeartbeatRequest)) == 2
+    assert readable(step(asked.after, heard(2, asked.after))) == [((7,), 1)]
 
 
 @pytest.mark.row("RD-14", "LT-05")

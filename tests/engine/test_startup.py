@@ -291,6 +291,8 @@ def test_an_interval_that_a_lease_cannot_outlast_says_so() -> None:
         Config(heartbeat_interval=0.14).validated()
     with pytest.raises(ConfigError, match="a suppressed heartbeat comes an interval later"):
         Config(heartbeat_interval=0.08, suppress_heartbeats=True).validated()
+    with pytest.raises(ConfigError, match="interval later"):
+        replace(EAGER, heartbeat_interval=0.08, suppress_heartbeats=True).validated()
 
 
 @pytest.mark.row("INI-12")

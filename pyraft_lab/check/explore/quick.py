@@ -1,4 +1,4 @@
-"""A quick pass: a dozen small searches that together take a few seconds, and catch most mistakes in a rule.
+"""The small searches: a quick pass that takes a few seconds and catches most mistakes in a rule, and longer ones.
 
 Each search starts where a mistake can show within a few steps: from fresh servers, or from a world that a search for
 a goal has reached, with everything else lost on the way. Simulated runs seldom come to such moments; a search of all
@@ -8,7 +8,7 @@ runs from there cannot miss them. What the pass does not violate may still be wr
 nothing is violated
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -58,22 +58,38 @@ class QuickSearch(Struct, frozen=True, kw_only=True):
 
 
 def quick(
-    engine: Engine | Rules | None = None, *, machine: MakeMachine = KeyValue, progress: Watcher | None = None
+    engine: Engine | Rules | None = None,
+    *,
+    searches: Sequence[QuickSearch] | None = None,
+    machine: MakeMachine = KeyValue,
+    progress: Watcher | None = None,
 ) -> Report:
     """Search for a violation in a few seconds: the report of the first search that finds one, else of all together.
 
-    ``engine`` is a whole engine or a table of rules (default: the paper's). In the report of all together ``worlds``,
-    ``transitions``, ``turns`` are sums, ``depth`` is the deepest, and ``exhausted`` says that every search was.
+    ``engine`` is a whole engine or a table of rules (default: the paper's), ``searches`` are those to make (default:
+    :data:`SEARCHES`). In the report of all together ``worlds``, ``transitions``, ``turns`` are sums, ``depth`` is the
+    deepest, and ``exhausted`` says that every search was.
     ``progress`` is called as by ``explore``.
     """
     asked = engine if isinstance(engine, Engine) else raft() if engine is None else raft(engine)
-    reports = []
-    for search in SEARCHES:
-        report = search.run(asked, machine, progress)
-        reports.append(report)
-        if report.broken or report.interrupted:
-            break
+    wanted = SEARCHES if searches is None else searches
+    reports = [report for _, report in run_searches(asked, wanted, machine=machine, progress=progress)]
     return reports[-1] if reports[-1].broken else _together(reports)
+
+
+def run_searches(
+    engine: Engine,
+    searches: Sequence[QuickSearch],
+    *,
+    machine: MakeMachine = KeyValue,
+    progress: Watcher | None = None,
+) -> Iterator[tuple[QuickSearch, Report]]:
+    """Run searches one after the other; the first violation, or an interrupt, ends them."""
+    for search in searches:
+        report = search.run(engine, machine, progress)
+        yield search, report
+        if report.broken or report.interrupted:
+            return
 
 
 def _together(reports: Sequence[Report]) -> Report:
@@ -230,3 +246,35 @@ SEARCHES: tuple[QuickSearch, ...] = (
     ),
 )
 """The searches of a quick pass, in the order in which they are made."""
+BRIEF = SEARCHES[:4]
+"""The first ones, for rules of a learner that take their time."""
+WORLDS = 60_000
+"""States after which a long search ends."""
+LONG: tuple[QuickSearch, ...] = (
+    QuickSearch(about="one election, one write", symmetric=True, bounds=Bounds(timeouts=1, writes=1, worlds=WORLDS)),
+    QuickSearch(about="two whole elections", symmetric=True, bounds=Bounds(timeouts=2, worlds=WORLDS)),
+    QuickSearch(
+        about="two elections, a crash, slow disks",
+        symmetric=True,
+        bounds=Bounds(timeouts=2, crashes=1, instant_disk=False, worlds=WORLDS),
+    ),
+    QuickSearch(
+        about="two servers, three elections, a crash",
+        nodes=2,
+        symmetric=True,
+        bounds=Bounds(timeouts=3, crashes=1, writes=1, instant_disk=False, worlds=WORLDS),
+    ),
+    QuickSearch(
+        about="two elections, a write, a duplicate",
+        symmetric=True,
+        bounds=Bounds(timeouts=2, writes=1, duplicates=1, worlds=WORLDS),
+    ),
+    QuickSearch(about="four servers, two elections", nodes=4, symmetric=True, bounds=Bounds(timeouts=2, worlds=WORLDS)),
+    QuickSearch(
+        about="a change of voters",
+        symmetric=True,
+        bounds=Bounds(timeouts=2, changes=(frozenset({1, 2}),), worlds=WORLDS),
+    ),
+    QuickSearch(about="snapshots", symmetric=True, bounds=Bounds(timeouts=2, writes=2, snapshots=1, worlds=WORLDS)),
+)
+"""Searches that take some minutes together: with ``pyraft-lab check --explore``."""

@@ -1,230 +1,11 @@
-"""Mistakes in the code around the rules: engine, machine, storage, client and driver."""
+"""Mistakes in the code around the rules: machine, storage, client and driver, and the table of all of them."""
 
 from collections.abc import Mapping
 
 from pyraft_lab.check.mutants.code_mutant import CodeMutant, Edit
+from pyraft_lab.check.mutants.engine_code import ENGINE
+from pyraft_lab.check.mutants.engine_duties import DUTIES
 
-ENGINE = (
-    CodeMutant(
-        name="boots-without-its-vote",
-        part="engine",
-        description="forgets at a restart which candidate it voted for",
-        section="§5.1, Figure 2",
-        hint="one term, two vote requests, and a restart between them",
-        edit=Edit(
-            "pyraft_lab.engine.startup:start",
-            "disk=disk,",
-            "disk=type(disk)(log=disk.log, snapshot=disk.snapshot),",
-        ),
-        seed=2,
-    ),
-    CodeMutant(
-        name="boots-without-its-snapshot",
-        part="engine",
-        description="starts with an empty machine although it has a snapshot",
-        section="§7",
-        hint="some entries are neither in the log nor in the machine",
-        edit=Edit(
-            "pyraft_lab.engine.startup:boot",
-            "turn.emit(RestoreMachine(snapshot))",
-            "pass",
-        ),
-        seed=8,
-    ),
-    CodeMutant(
-        name="never-learns-terms",
-        part="engine",
-        description="ignores the higher terms in answers",
-        section="§5.1",
-        hint="a deposed leader hears of its successor from its followers",
-        edit=Edit(
-            "pyraft_lab.engine.election:adopt_vote",
-            "if heard_leader or",
-            "if True or heard_leader or",
-        ),
-        seed=14,
-    ),
-    CodeMutant(
-        name="leads-without-a-quorum",
-        part="engine",
-        description="goes on leading although no majority answers",
-        section="dissertation §6.2",
-        hint="clients wait for a leader that can commit nothing",
-        edit=Edit(
-            "pyraft_lab.engine.election:on_quorum_timer",
-            "if has_lost_lease(turn.state):",
-            "if False:",
-        ),
-        seed=7,
-    ),
-    CodeMutant(
-        name="sleeps-after-a-vote",
-        part="engine",
-        description="stops its election timer when it votes",
-        section="§5.2",
-        hint="the candidate crashes before it wins",
-        edit=Edit(
-            "pyraft_lab.engine.election:on_vote_request",
-            "turn.set_timer(ELECTION)",
-            "turn.cancel_timer(ELECTION)",
-        ),
-    ),
-    CodeMutant(
-        name="obeys-late-orders",
-        part="engine",
-        description="campaigns on the order of a transfer that has failed meanwhile",
-        section="dissertation §3.10, §6.4.1",
-        hint="the leader goes on, and relies on its lease again",
-        edit=Edit(
-            "pyraft_lab.engine.election:on_timeout_now",
-            "if message.last in (None, turn.log.last):",
-            "if True:",
-        ),
-        seed=9,
-    ),
-    CodeMutant(
-        name="breaks-its-own-lease",
-        part="engine",
-        description="counts its own vote although it has just heard from a leader",
-        section="dissertation §4.2.3, §6.4.1",
-        hint="the vote lease binds the candidate, too",
-        edit=Edit(
-            "pyraft_lab.engine.election:_start_election",
-            "has_heard_leader(turn.state) and not transfer",
-            "False",
-        ),
-        seed=43,
-    ),
-    CodeMutant(
-        name="forgets-waiting-reads",
-        part="engine",
-        description="does not answer its open reads when it is deposed",
-        section="§8",
-        hint="the client waits for an answer that never comes",
-        edit=Edit(
-            "pyraft_lab.engine.election:_stop_leading",
-            "if waiting:",
-            "if False:",
-        ),
-        seed=3,
-    ),
-    CodeMutant(
-        name="gives-up-at-once",
-        part="engine",
-        description="never sends a lost message again",
-        section="§5.3",
-        hint="followers may be slow, run slowly, or packets may be lost",
-        edit=Edit(
-            "pyraft_lab.engine.replication:on_retry_timer",
-            "if progress is not None and",
-            "if progress is None and",
-        ),
-    ),
-    CodeMutant(
-        name="trusts-heartbeats",
-        part="engine",
-        description="takes a heartbeat's commit index for its whole log",
-        section="§5.3",
-        hint="a heartbeat compares no entries",
-        edit=Edit(
-            "pyraft_lab.engine.replication:on_heartbeat_request",
-            "commit(turn, request.commit, request.matched.index)",
-            "commit(turn, turn.log.last.index, turn.log.last.index)",
-        ),
-        seed=3,
-    ),
-    CodeMutant(
-        name="keeps-the-conflict",
-        part="engine",
-        description="keeps the first conflicting entry when it truncates",
-        section="§5.3",
-        hint="one index too far",
-        edit=Edit(
-            "pyraft_lab.engine.replication:on_append_request",
-            "turn.truncate(entries[0].index - 1)",
-            "turn.truncate(entries[0].index); entries = entries[1:]",
-        ),
-        seed=3,
-    ),
-    CodeMutant(
-        name="applies-again",
-        part="engine",
-        description="applies again what an installed snapshot covers",
-        section="§7",
-        hint="the machine has it already",
-        edit=Edit(
-            "pyraft_lab.engine.turn:Turn.install",
-            "committed=meta.last.index, applied=meta.last.index",
-            "committed=meta.last.index",
-        ),
-        seed=7,
-    ),
-    CodeMutant(
-        name="snapshots-the-future",
-        part="engine",
-        description="puts its newest membership into a snapshot of earlier entries",
-        section="§7",
-        hint="a change of voters that is not committed yet",
-        edit=Edit(
-            "pyraft_lab.engine.compaction:build",
-            "state.membership_at(at.index), state.membership_id_at(at.index)",
-            "state.membership, state.membership_id",
-        ),
-        seed=13,
-    ),
-    CodeMutant(
-        name="keeps-a-wrong-suffix",
-        part="engine",
-        description="keeps entries after a snapshot that do not follow it",
-        section="§7",
-        hint="those entries were another leader's",
-        edit=Edit(
-            "pyraft_lab.engine.log:Log.purge",
-            "if not self.has(upto) or upto == self.last:",
-            "if upto.index >= self.last.index or upto == self.last:",
-        ),
-        seed=6,
-    ),
-    CodeMutant(
-        name="asks-before-it-reads",
-        part="engine",
-        description="serves a read by the answers to an earlier round",
-        section="§8, dissertation §6.4",
-        hint="those answers may have been sent before a later leader wrote",
-        edit=Edit(
-            "pyraft_lab.engine.requests:_read_by_index",
-            "        round = turn.leader.round\n    else",
-            "        round = turn.leader.round - 1\n    else",
-        ),
-        seed=10,
-    ),
-    CodeMutant(
-        name="transfers-for-ever",
-        part="engine",
-        description="waits for a transfer without a limit",
-        section="dissertation §3.10",
-        hint="the target is down, and clients are refused",
-        edit=Edit(
-            "pyraft_lab.engine.requests:transfer",
-            "turn.set_timer(TRANSFER)",
-            "pass",
-        ),
-        seed=3,
-    ),
-    CodeMutant(
-        name="ignores-new-members",
-        part="engine",
-        description="does not send entries to servers that it adds",
-        section="§6",
-        hint="a learner never catches up",
-        edit=Edit(
-            "pyraft_lab.engine.reconfiguration:propose_membership",
-            "sync_progress(turn)",
-            "pass",
-        ),
-        seed=7,
-    ),
-)
 MACHINE = (
     CodeMutant(
         name="snapshots-without-sessions",
@@ -251,6 +32,42 @@ MACHINE = (
             "if read.at.index <= pending.applied + 2]",
         ),
         seed=4,
+    ),
+    CodeMutant(
+        name="restores-onto-the-old",
+        part="machine",
+        description="restores a snapshot onto the keys that are there",
+        section="§7",
+        hint="a key that was deleted meanwhile",
+        edit=Edit(
+            "pyraft_lab.machine:KeyValue.restore",
+            "self._base, self._changes = table, {}",
+            "self._base, self._changes = {**self.data, **table}, {}",
+        ),
+    ),
+    CodeMutant(
+        name="drops-empty-values",
+        part="machine",
+        description="leaves empty values out of its snapshots",
+        section="§7",
+        hint="an empty text is a value",
+        edit=Edit(
+            "pyraft_lab.machine:KeyValue.snapshot",
+            "sorted(self.data.items(),",
+            "sorted(((key, value) for key, value in self.data.items() if value),",
+        ),
+    ),
+    CodeMutant(
+        name="answers-for-others",
+        part="machine",
+        description="gives every caller the answer of the last entry in its piece",
+        section="§5.3",
+        hint="entries are applied several at a time",
+        edit=Edit(
+            "pyraft_lab.pending_requests:_answers",
+            "results[place])",
+            "results[-1])",
+        ),
     ),
 )
 STORAGE = (
@@ -332,6 +149,42 @@ STORAGE = (
         ),
         seed=6,
     ),
+    CodeMutant(
+        name="forgets-the-directory",
+        part="storage",
+        description="syncs a new snapshot, and not the directory that names it",
+        section="§5.1, §7",
+        hint="a loss of power, and the file is gone",
+        edit=Edit(
+            "pyraft_lab.storage.snapshots:sync_directory",
+            'if os.name == "nt":',
+            "if True:",
+        ),
+    ),
+    CodeMutant(
+        name="syncs-too-early",
+        part="storage",
+        description="syncs a snapshot while its bytes are still in memory",
+        section="§5.1, §7",
+        hint="what a file object holds back",
+        edit=Edit(
+            "pyraft_lab.storage.snapshots:SnapshotFiles.put",
+            "file.flush()",
+            "pass",
+        ),
+    ),
+    CodeMutant(
+        name="shares-its-directory",
+        part="storage",
+        description="lets two nodes use one directory",
+        section="§5.1",
+        hint="two processes after a careless restart",
+        edit=Edit(
+            "pyraft_lab.storage.sqlite:_locked",
+            'lock.execute("BEGIN EXCLUSIVE")',
+            "pass",
+        ),
+    ),
 )
 CLIENT = (
     CodeMutant(
@@ -401,9 +254,45 @@ DRIVER = (
         ),
         seed=24,
     ),
+    CodeMutant(
+        name="promises-while-busy",
+        part="driver",
+        description="sends promises while the batch before them is being written",
+        section="§5.1",
+        hint="the queue is empty, and the disk is not done",
+        edit=Edit(
+            "pyraft_lab.runtime.disk_queue:DiskQueue.after",
+            "if not (self._commands or self._releases or self._is_busy):",
+            "if not (self._commands or self._releases):",
+        ),
+    ),
+    CodeMutant(
+        name="snapshots-the-living",
+        part="driver",
+        description="builds a snapshot of the machine that goes on applying entries",
+        section="§7",
+        hint="serializing takes time",
+        edit=Edit(
+            "pyraft_lab.runtime.applier:Applier._one",
+            "self.machine.fork(), cause",
+            "self.machine, cause",
+        ),
+    ),
+    CodeMutant(
+        name="accepts-damaged-frames",
+        part="driver",
+        description="reads frames without comparing their checksum",
+        section="§5.1",
+        hint="a bit flips on the way",
+        edit=Edit(
+            "pyraft_lab.network.codec:decode",
+            "if frame.checksum != _checksum(frame.src, frame.envelopes):",
+            "if False:",
+        ),
+    ),
 )
 
 CODE_MUTANTS: Mapping[str, CodeMutant] = {
-    one.name: one for part in (ENGINE, MACHINE, STORAGE, CLIENT, DRIVER) for one in part
+    one.name: one for part in (ENGINE, DUTIES, MACHINE, STORAGE, CLIENT, DRIVER) for one in part
 }
 """Every mutant in the code around the rules, by name."""

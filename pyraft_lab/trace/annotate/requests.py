@@ -206,12 +206,13 @@ def proposed(step: Step, event: Propose) -> Remarks:
 
 def asked(step: Step, event: Read) -> Remarks:
     """Clients' reads."""
-    if event.policy == "lease":
+    if event.policy == "lease" and step.before.config.vote_lease:
         for ready in commands(step, Readable):
             rule = cause(step, READ_BY_LEASE, has_valid_lease)
             yield Explained(rule, f"lets a read go ahead {_once(ready)}, by its lease and without a message")
     elif isinstance(step.after.role, Leader) and not commands(step, Refuse):
-        yield Explained(READ_WAITS, lambda: f"accepts a read; it waits until {_answered(step)}")
+        instead = ", since vote leases are off" if event.policy == "lease" else ""
+        yield Explained(READ_WAITS, lambda: f"accepts a read; it waits until {_answered(step)}{instead}")
 
 
 def _answered(step: Step) -> str:

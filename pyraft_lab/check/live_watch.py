@@ -1,0 +1,140 @@
+"""What watches live nodes: a disk that takes time, facts of every step, promises against disks, messages as bytes."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+
+from pyraft_lab.check.failure import Failure
+from pyraft_lab.engine.commands import StorageCommand
+from pyraft_lab.engine.log import SnapshotMeta
+from pyraft_lab.engine.state import Leader
+from pyraft_lab.engine.types import Index, NodeId
+from pyraft_lab.network.base import Counters, Endpoint, Mailbox
+from pyraft_lab.network.codec import Envelope, Garbage, decode, encode
+from pyraft_lab.network.faults import Faults
+from pyraft_lab.sim.facts import facts_of
+from pyraft_lab.sim.run_history import RunHistory
+from pyraft_lab.sim.safety import has_entry, has_majority, unkept_promise, violations
+from pyraft_lab.storage.memory import MemoryStorage
+from pyraft_lab.trace.record import Record
+
+DISK = (0.0005, 0.02)
+"""Virtual seconds that one batch takes to become durable."""
+DAMAGED_EVERY = 50
+"""Of so many messages one is also damaged: its receiver must notice."""
+ARRIVES = "messages arrive as they were sent"
+
+
+class SlowStorage(MemoryStorage):
+    """A disk that takes time; a batch that is under way when its node ends is lost."""
+
+    def __init__(self, chance: random.Random) -> None:
+        super().__init__()
+        self._chance = chance
+
+    async def write(self, commands: Sequence[StorageCommand]) -> None:
+        """Write a batch after a while."""
+        await asyncio.sleep(self._chance.uniform(*DISK))
+        await super().write(commands)
+
+    async def put_snapshot(self, meta: SnapshotMeta, data: bytes) -> None:
+        """Stage a snapshot after a while."""
+        await asyncio.sleep(self._chance.uniform(*DISK))
+        await super().put_snapshot(meta, data)
+
+
+class Watch:
+    """What is wrong with live nodes: contradicting facts, and promises that left before they were on disk."""
+
+    def __init__(self, *, ordered: bool) -> None:
+        self.history, self.found, self.ordered = RunHistory(), list[Failure](), ordered
+        self.disks: dict[NodeId, SlowStorage] = {}
+        self.states: dict[Index, tuple[str, NodeId]] = {}
+
+    def __call__(self, record: Record) -> None:
+        """Check one more record."""
+        if record.step is None:
+            return
+        for id in self.history.write(record.step, record.id):
+            self.add("log matching", f"entry {id} of node {record.node} follows another log than it does elsewhere")
+        for fact in facts_of(record.step):
+            for name, what in violations(self.history, fact, one_a_term=not self.ordered):
+                self.add(name, what)
+            self.history.remember(fact, record.id)
+        after = record.step.after
+        if isinstance(after.role, Leader) and after.committed > record.step.before.committed:
+            at = after.log.id_at(after.committed)
+            holders = [node for node, disk in self.disks.items() if at is None or has_entry(disk.disk, at)]
+            if not has_majority(after.membership, holders):
+                self.add("commit is backed", f"node {record.node} commits {at}, which only {holders} have on disk")
+
+    def sent(self, src: NodeId, envelope: Envelope) -> Envelope:
+        """Check a message that leaves against its sender's disk; returns what arrives after a way as bytes."""
+        broken = unkept_promise(src, self.disks[src].disk, envelope.message)
+        if broken is not None:
+            self.add(*broken)
+        frame = encode(src, (envelope,))
+        if envelope.id % DAMAGED_EVERY == 0 and not is_refused(damaged(frame, envelope.id)):
+            self.add(ARRIVES, f"a damaged frame of node {src} is accepted")
+        try:
+            found = decode(frame)
+        except Garbage as garbage:
+            self.add(ARRIVES, f"a frame of node {src} cannot be read: {garbage}")
+            return envelope
+        if found != (src, (envelope,)):
+            self.add(ARRIVES, f"node {src} sends {envelope}, and {found} arrives")
+        return envelope
+
+    def add(self, name: str, what: str) -> None:
+        """Note a failure."""
+        self.found.append(Failure(name, what))
+
+
+def damaged(frame: bytes, place: int) -> bytes:
+    """A frame with one bit changed."""
+    at = place % len(frame)
+    return frame[:at] + bytes([frame[at] ^ 1]) + frame[at + 1 :]
+
+
+def is_refused(frame: bytes) -> bool:
+    """Whether a frame is found to be garbage."""
+    try:
+        decode(frame)
+    except Garbage:
+        return True
+    return False
+
+
+class WatchedNetwork:
+    """A network whose messages are checked when they leave."""
+
+    def __init__(self, inner: Faults, watch: Watch) -> None:
+        self.inner, self.watch = inner, watch
+
+    async def join(self, node: NodeId, mailbox: Mailbox) -> Endpoint:
+        """Join the wrapped network."""
+        return WatchedEndpoint(node, await self.inner.join(node, mailbox), self.watch)
+
+    async def close(self) -> None:
+        """Close the wrapped network."""
+        await self.inner.close()
+
+
+class WatchedEndpoint:
+    """One node's end of a :class:`WatchedNetwork`."""
+
+    def __init__(self, node: NodeId, inner: Endpoint, watch: Watch) -> None:
+        self._node, self._inner, self._watch = node, inner, watch
+
+    @property
+    def counters(self) -> Counters:
+        """The counts of the wrapped endpoint."""
+        return self._inner.counters
+
+    def send(self, dst: NodeId, envelope: Envelope) -> None:
+        """Check a message and pass it on."""
+        self._inner.send(dst, self._watch.sent(self._node, envelope))
+
+    async def close(self) -> None:
+        """Close the wrapped endpoint."""
+        await self._inner.close()

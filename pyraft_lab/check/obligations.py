@@ -1,0 +1,253 @@
+"""What each server owes the others and its operator besides safety: limits, bookkeeping, whole snapshots, transfers.
+
+A mistake here often does no harm in a healthy cluster, and much in a large or a slow one::
+
+    windows and message sizes   ──▶ a slow follower costs its leader all memory
+    matched index goes back     ──▶ entries are sent again and again
+    bytes of another snapshot   ──▶ the transfer begins again, for ever
+    requests during a transfer  ──▶ the target never catches up
+
+They are for campaigns. Under swapped rules those that presuppose such a rule are left out
+(:data:`~pyraft_lab.sim.local_invariants.PRESUPPOSED`).
+"""
+
+from collections.abc import Iterator, Sequence
+
+from pyraft_lab.check.situations import IMPOSSIBLE
+from pyraft_lab.engine.commands import Accepted, Alarm, Apply, InstallSnapshot, WriteChunk
+from pyraft_lab.engine.config import Config
+from pyraft_lab.engine.events import Propose
+from pyraft_lab.engine.log import SnapshotMeta, byte_size
+from pyraft_lab.engine.messages import (
+    AppendAccepted,
+    AppendRefused,
+    AppendRequest,
+    HeartbeatResponse,
+    SnapshotRequest,
+    SnapshotResponse,
+)
+from pyraft_lab.engine.state import Leader, Progress, RaftState, Replicate, Step
+from pyraft_lab.engine.types import Index, NodeId, Vote
+from pyraft_lab.sim.local_invariants import left_out
+from pyraft_lab.sim.properties import Violation
+from pyraft_lab.sim.safety import NOTHING_IMPOSSIBLE, has_entry, has_majority
+from pyraft_lab.sim.world import Node, World
+from pyraft_lab.trace.annotate.table import remarks
+from pyraft_lab.trace.record import Flight, Record
+
+LIMITS_HOLD = "limits hold"
+PROGRESS_STAYS = "progress never goes back"
+ARRIVES_WHOLE = "snapshots arrive whole"
+TRANSFERS_REFUSE = "transfers take no requests"
+VOTERS_LEAD = "voters lead"
+COUNTS_ANSWERS = "only answers count"
+ROUNDS_BACKED = "rounds are backed"
+STORED_IS_ON_DISK = "what is stored is on disk"
+Broken = Iterator[tuple[str, str]]
+
+
+class Obligations:
+    """Checks what a server owes besides safety; with ``strict`` everything, whatever the rules."""
+
+    def __init__(self, *, strict: bool = False) -> None:
+        self.strict = strict
+        self.answers: dict[tuple[NodeId, Vote], dict[int, Index]] = {}
+        """What each server has answered to each leadership: round -> the last index acknowledged."""
+
+    def fork(self, world: World) -> "Obligations":
+        """A checker that knows what this one knows: answers after ``world`` make it no stricter."""
+        assert world.events >= 0, "a world has a past"
+        past = Obligations(strict=self.strict)
+        past.answers = {whom: dict(answers) for whom, answers in self.answers.items()}
+        return past
+
+    def check(self, record: Record, world: World) -> Sequence[Violation]:
+        """The obligations that a record violates."""
+        found: list[tuple[str, str]] = []
+        for flight in record.sent:
+            found += messages_are_small(flight, world)
+            self._note(flight)
+        if record.step is not None:
+            found += self._step(record.step, world)
+        if found and not self.strict:
+            skipped = left_out(world.setting.engine.rules)
+            found = [one for one in found if one[0] not in skipped]
+        return [Violation(name=name, what=what, event=record.id, time=record.time) for name, what in found]
+
+    def _step(self, step: Step, world: World) -> Broken:
+        after = step.after
+        if step.commands:
+            yield from alarms_have_causes(step)
+            yield from snapshots_arrive_whole(step, world)
+            yield from pieces_are_small(step)
+        if type(after.role) is Leader and after.role is not step.before.role:
+            yield from windows_hold(after.role, after)
+            yield from progress_stays(step)
+            yield from self._is_answered(step.before, after, after.role)
+            yield from rounds_are_backed(step.before, after, after.role)
+        if step.before.stored != after.stored or step.before.disk is not after.disk:
+            yield from stored_is_on_disk(after, world)
+        if type(step.event) is Propose:
+            yield from requests_are_limited(step, step.event)
+
+    def _note(self, flight: Flight) -> None:
+        match flight.message:
+            case AppendAccepted(vote=vote, matched=matched, round=round):
+                index = matched.index
+            case (
+                HeartbeatResponse(vote=vote, round=round)
+                | AppendRefused(vote=vote, round=round)
+                | SnapshotResponse(vote=vote, round=round)
+            ):
+                index = 0
+            case _:
+                return
+        answers = self.answers.setdefault((flight.src, vote), {})
+        answers[round] = max(answers.get(round, 0), index)
+
+    def _is_answered(self, before: RaftState, after: RaftState, leader: Leader) -> Broken:
+        """What a leader counts of a peer was answered to it, since this record of the peer began (§5.3, §6.4)."""
+        known = {one.peer: one for one in before.role.progress} if isinstance(before.role, Leader) else {}
+        for one in leader.progress:
+            old = known.get(one.peer)
+            if old is not None and (old.last_ack_round, old.matched) == (one.last_ack_round, one.matched):
+                continue
+            answers = self.answers.get((one.peer, after.vote), {})
+            if one.last_ack_round and one.last_ack_round not in answers:
+                what = f"node {after.id} counts node {one.peer} for round {one.last_ack_round}, which it never answered"
+                yield COUNTS_ANSWERS, what
+            acked = max((index for round, index in answers.items() if round >= one.since_round), default=0)
+            if one.matched > acked:
+                what = f"node {after.id} counts {one.matched} of node {one.peer}, which has acknowledged {acked}"
+                yield COUNTS_ANSWERS, what
+
+
+def alarms_have_causes(step: Step) -> Broken:
+    """An alarm has a cause that a right cluster permits, such as a lost disk; a damaged snapshot is none."""
+    if any(type(command) is Alarm for command in step.commands):
+        for remark in remarks(step):
+            if remark.rule.label in IMPOSSIBLE:
+                yield NOTHING_IMPOSSIBLE, f"node {step.after.id} {remark.text}"
+
+
+# Limits (dissertation §10.2.1; the settings of Config)
+
+
+def messages_are_small(flight: Flight, world: World) -> Broken:
+    """An append has at most so many entries and bytes as the settings say, a snapshot's chunk at most its bytes."""
+    match flight.message:
+        case AppendRequest(entries=entries) if len(entries) > 1:
+            config, size = _config(world, flight), byte_size(entries)
+            if len(entries) > config.max_append_entries or size > config.max_append_bytes:
+                yield LIMITS_HOLD, f"node {flight.src} sends {len(entries)} entries of {size} bytes in one message"
+        case SnapshotRequest(data=data) if len(data) > _config(world, flight).snapshot_chunk:
+            yield LIMITS_HOLD, f"node {flight.src} sends {len(data)} bytes of a snapshot in one message"
+        case _:
+            pass
+
+
+def _config(world: World, flight: Flight) -> Config:
+    return world.nodes[flight.src].state.config
+
+
+def pieces_are_small(step: Step) -> Broken:
+    """Entries are given to the machine in pieces of at most ``max_apply_entries``."""
+    for command in step.commands:
+        if type(command) is Apply and len(command.entries) > step.after.config.max_apply_entries:
+            yield LIMITS_HOLD, f"node {step.after.id} applies {len(command.entries)} entries in one piece"
+
+
+def windows_hold(leader: Leader, state: RaftState) -> Broken:
+    """A leader has at most ``max_inflight`` messages on their way to a peer, and ``max_inflight_bytes`` and a message.
+
+    A window is full when its bytes reach the limit; the message that fills it may go beyond.
+    """
+    config = state.config
+    for one in leader.progress:
+        if type(one.state) is Replicate and one.state.inflight:
+            batches = one.state.inflight
+            before_last = sum(batch.size for batch in batches[:-1])
+            if len(batches) > config.max_inflight or before_last >= config.max_inflight_bytes:
+                yield LIMITS_HOLD, f"node {state.id} has {len(batches)} messages on their way to node {one.peer}"
+
+
+def requests_are_limited(step: Step, event: Propose) -> Broken:
+    """A leader accepts writes while it transfers nothing, and as many uncommitted bytes as its settings say (§3.10)."""
+    before = step.before
+    if not any(type(command) is Accepted for command in step.commands):
+        return
+    if isinstance(before.role, Leader) and before.role.transfer is not None:
+        yield TRANSFERS_REFUSE, f"node {before.id} accepts writes while it transfers to node {before.role.transfer.to}"
+    limit = before.config.max_uncommitted_bytes
+    waiting = before.log.byte_size - before.log.byte_size_at(before.committed)
+    added = step.after.log.byte_size - before.log.byte_size
+    if limit is not None and waiting and added and waiting + added > limit:
+        yield LIMITS_HOLD, f"node {before.id} accepts {added} more bytes, and {waiting} wait already ({event.requests})"
+
+
+# Bookkeeping (§5.3)
+
+
+def progress_stays(step: Step) -> Broken:
+    """Within a record of progress what a peer acknowledged does not become less; and only a voter is elected."""
+    before, after = step.before, step.after
+    assert isinstance(after.role, Leader), "only a leader has progress records"
+    if not isinstance(before.role, Leader) or before.vote != after.vote:
+        if after.id not in before.membership.voters | after.membership.voters | before.committed_membership.voters:
+            yield VOTERS_LEAD, f"node {after.id} leads term {after.term} of {after.membership}, which it is no voter of"
+        return
+    known: dict[int, Progress] = {one.peer: one for one in before.role.progress}
+    for one in after.role.progress:
+        old = known.get(one.peer)
+        if old is not None and old.since_round == one.since_round and one.matched < old.matched:
+            what = f"node {after.id} counted {old.matched} of node {one.peer}, and now {one.matched}"
+            yield PROGRESS_STAYS, what
+
+
+def rounds_are_backed(before: RaftState, after: RaftState, leader: Leader) -> Broken:
+    """A round counts as answered only by a majority of every voter set: reads and leases rest on it (§6, §6.4)."""
+    was = (
+        before.role.acked_round if isinstance(before.role, Leader) and before.vote == after.vote else leader.acked_round
+    )
+    if leader.acked_round <= was:
+        return
+    answered = {after.id, *(one.peer for one in leader.progress if one.last_ack_round >= leader.acked_round)}
+    if not has_majority(after.membership, answered):
+        what = f"node {after.id} takes round {leader.acked_round} as answered, and only {sorted(answered)} did"
+        yield ROUNDS_BACKED, what
+
+
+def stored_is_on_disk(state: RaftState, world: World) -> Broken:
+    """What a server counts as its own copy is in its log, and on its disk (dissertation §10.2.1)."""
+    node, at = world.nodes[state.id], state.stored
+    if at.index <= state.log.start.index or node.disk_faults.lying:
+        return
+    if not (state.log.has(at) and has_entry(node.synced, at)):
+        yield (
+            STORED_IS_ON_DISK,
+            f"node {state.id} counts its own copy up to {at}, and its disk has {node.synced.log.last}",
+        )
+
+
+# Snapshots (§7, Figure 13)
+
+
+def snapshots_arrive_whole(step: Step, world: World) -> Broken:
+    """The bytes that arrived of a snapshot are the first ones of that snapshot, as another server has it."""
+    node = world.nodes[step.after.id]
+    for command in step.commands:
+        match command:
+            case WriteChunk(meta) if node.state.incoming is not None and node.state.incoming.meta == meta:
+                yield from _is_part(node, meta, node.arriving, world)
+            case InstallSnapshot(meta):
+                stored = next((one.data for one in node.snapshots if one.meta == meta), b"")
+                yield from _is_part(node, meta, stored, world)
+            case _:
+                pass
+
+
+def _is_part(node: Node, meta: SnapshotMeta, data: bytes, world: World) -> Broken:
+    others = (kept for other in world.nodes.values() if other.id != node.id for kept in other.snapshots)
+    whole = next((kept.data for kept in others if kept.meta == meta), None)
+    if whole is not None and data != whole[: len(data)]:
+        yield ARRIVES_WHOLE, f"node {node.id} has {len(data)} bytes that are not those of the snapshot to {meta.last}"
