@@ -18,7 +18,7 @@ MACHINE = (
             "in sorted((one.used, client) for client, one in self.sessions.items())",
             "in ()",
         ),
-        seed=7,
+        seed=17,
     ),
     CodeMutant(
         name="serves-reads-early",
@@ -31,7 +31,7 @@ MACHINE = (
             "if read.at.index <= pending.applied]",
             "if read.at.index <= pending.applied + 2]",
         ),
-        seed=4,
+        seed=1,
     ),
     CodeMutant(
         name="restores-onto-the-old",
@@ -44,6 +44,7 @@ MACHINE = (
             "self._base, self._changes = table, {}",
             "self._base, self._changes = {**self.data, **table}, {}",
         ),
+        seed=17,
     ),
     CodeMutant(
         name="drops-empty-values",
@@ -56,6 +57,7 @@ MACHINE = (
             "sorted(self.data.items(),",
             "sorted(((key, value) for key, value in self.data.items() if value),",
         ),
+        seed=17,
     ),
     CodeMutant(
         name="answers-for-others",
@@ -68,6 +70,7 @@ MACHINE = (
             "results[place])",
             "results[-1])",
         ),
+        seed=5,
     ),
 )
 STORAGE = (
@@ -82,7 +85,7 @@ STORAGE = (
             'save_fact(database, "vote", vote)',
             "pass",
         ),
-        seed=6,
+        seed=10,
     ),
     CodeMutant(
         name="accepts-damage",
@@ -95,7 +98,7 @@ STORAGE = (
             "if not isinstance(body, bytes) or crc32(body) != checksum:",
             "if not isinstance(body, bytes):",
         ),
-        seed=6,
+        seed=10,
     ),
     CodeMutant(
         name="accepts-a-short-log",
@@ -108,7 +111,7 @@ STORAGE = (
             'elif _pragma(database, "user_version") > 1:',
             "elif False:",
         ),
-        seed=6,
+        seed=10,
     ),
     CodeMutant(
         name="swaps-snapshots",
@@ -121,7 +124,7 @@ STORAGE = (
             "(stored, *self.kept[:1])",
             "(*self.kept[:1], stored)",
         ),
-        seed=6,
+        seed=10,
     ),
     CodeMutant(
         name="appends-repeated-chunks",
@@ -134,7 +137,7 @@ STORAGE = (
             "file.truncate(offset)",
             "pass",
         ),
-        seed=6,
+        seed=10,
     ),
     CodeMutant(
         name="publishes-unsynced",
@@ -147,7 +150,7 @@ STORAGE = (
             "os.fsync(file.fileno())",
             "pass",
         ),
-        seed=6,
+        seed=10,
     ),
     CodeMutant(
         name="forgets-the-directory",
@@ -160,6 +163,7 @@ STORAGE = (
             'if os.name == "nt":',
             "if True:",
         ),
+        seed=10,
     ),
     CodeMutant(
         name="syncs-too-early",
@@ -172,6 +176,7 @@ STORAGE = (
             "file.flush()",
             "pass",
         ),
+        seed=10,
     ),
     CodeMutant(
         name="shares-its-directory",
@@ -184,6 +189,7 @@ STORAGE = (
             'lock.execute("BEGIN EXCLUSIVE")',
             "pass",
         ),
+        seed=10,
     ),
 )
 CLIENT = (
@@ -198,7 +204,7 @@ CLIENT = (
             "_change(turn, batch, request=None, is_uncertain=True)",
             "_change(turn, batch, request=None, serial=batch.serial + 1, sent=0)",
         ),
-        seed=5,
+        seed=0,
     ),
     CodeMutant(
         name="uses-a-serial-twice",
@@ -226,7 +232,7 @@ DRIVER = (
             "self.disk.after(lambda: self._queue_message(dst, envelope, received))",
             "self._queue_message(dst, envelope, received)",
         ),
-        seed=4,
+        seed=1,
     ),
     CodeMutant(
         name="reports-before-it-syncs",
@@ -239,7 +245,7 @@ DRIVER = (
             "self._reached = reached, cause",
             "self._reached = reached, cause; self._stored(reached, cause)",
         ),
-        seed=4,
+        seed=1,
     ),
     CodeMutant(
         name="trusts-its-loop",
@@ -252,7 +258,7 @@ DRIVER = (
             "while first := self.engine.rules.fires_first(event, overdue):",
             "while first := ():",
         ),
-        seed=24,
+        seed=82,
     ),
     CodeMutant(
         name="promises-while-busy",
@@ -265,6 +271,7 @@ DRIVER = (
             "if not (self._commands or self._releases or self._is_busy):",
             "if not (self._commands or self._releases):",
         ),
+        seed=1,
     ),
     CodeMutant(
         name="snapshots-the-living",
@@ -277,6 +284,7 @@ DRIVER = (
             "self.machine.fork(), cause",
             "self.machine, cause",
         ),
+        seed=17,
     ),
     CodeMutant(
         name="accepts-damaged-frames",
@@ -289,6 +297,7 @@ DRIVER = (
             "if frame.checksum != _checksum(frame.src, frame.envelopes):",
             "if False:",
         ),
+        seed=1,
     ),
 )
 

@@ -27,7 +27,7 @@ ENGINE = (
             "turn.emit(RestoreMachine(snapshot))",
             "pass",
         ),
-        seed=8,
+        seed=28,
     ),
     CodeMutant(
         name="never-learns-terms",
@@ -66,6 +66,7 @@ ENGINE = (
             "turn.set_timer(ELECTION)",
             "turn.cancel_timer(ELECTION)",
         ),
+        seed=0,
     ),
     CodeMutant(
         name="obeys-late-orders",
@@ -78,7 +79,7 @@ ENGINE = (
             "if message.last in (None, turn.log.last):",
             "if True:",
         ),
-        seed=9,
+        seed=58,
     ),
     CodeMutant(
         name="breaks-its-own-lease",
@@ -117,6 +118,7 @@ ENGINE = (
             "if progress is not None and",
             "if progress is None and",
         ),
+        seed=0,
     ),
     CodeMutant(
         name="trusts-heartbeats",
@@ -181,7 +183,7 @@ ENGINE = (
             "if not self.has(upto) or upto == self.last:",
             "if upto.index >= self.last.index or upto == self.last:",
         ),
-        seed=6,
+        seed=10,
     ),
     CodeMutant(
         name="asks-before-it-reads",
@@ -194,7 +196,7 @@ ENGINE = (
             "        round = turn.leader.round\n    else",
             "        round = turn.leader.round - 1\n    else",
         ),
-        seed=10,
+        seed=34,
     ),
     CodeMutant(
         name="transfers-for-ever",
@@ -220,6 +222,6 @@ ENGINE = (
             "sync_progress(turn)",
             "pass",
         ),
-        seed=7,
+        seed=8,
     ),
 )

