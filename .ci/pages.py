@@ -27,10 +27,8 @@ from mkdocs.structure.pages import Page
 from nbclient import NotebookClient
 
 import pyraft_lab
-from pyraft_lab.lab.opening import open_session
-from pyraft_lab.lab.page import player
-from pyraft_lab.lab.picture import is_uncommitted, scene
-from pyraft_lab.lab.session import SimulationSession
+from pyraft_lab.lab.page import STATIC, player
+from pyraft_lab.lab.picture import session
 from pyraft_lab.trace.schema import frame_columns
 
 ROOT = Path(__file__).parents[1]
@@ -42,7 +40,11 @@ LINK = re.compile(r"\((?!https?:)([\w./-]+)\)")
 BINDER = re.compile(r"^\[binder\]: (https://\S+/chapters/)\S+$", re.MULTILINE)
 PAGES = ("ARCHITECTURE.md", "CHANGELOG.md", "TEACHING.md", "WHERE_IT_RUNS.md")
 PICTURE = re.compile(r'<img [^>]*src="chapters/images/lab\.svg"[^>]*>')
-ASKED = "The answer of n2 is still on its way. Can entry 7 be lost now, whoever crashes next?"
+LIVE = (
+    '<p><button id="live-start" class="md-button" hidden>Run it live in this page</button></p>'
+    '<script type="module" src="assets/live-lab.js"></script>'
+)
+"""The button that loads Python into the home page; without scripts it stays hidden."""
 PLOTLY = "assets/plotly.min.js"
 ROLE = re.compile(r":\w+:`~?(?:[\w.]+\.)?(\w+)`")
 LAB = re.compile(r"^Lab\(", re.MULTILINE)
@@ -87,8 +89,12 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
             files.append(File.generated(config, f"reference/{name}.md", content=reference(name)))
     script = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
     files.append(File.generated(config, PLOTLY, abs_src_path=str(script)))
-    for name in ("ring.svg", "site.css"):
-        files.append(File.generated(config, f"assets/{name}", abs_src_path=str(Path(__file__).with_name(name))))
+    assets = [Path(__file__).with_name(name) for name in ("ring.svg", "site.css")]
+    if has_lite():
+        assets += [Path(__file__).with_name(name) for name in ("live-lab.js", "live-worker.js")]
+        assets += [STATIC / "lab.js", STATIC / "lab.css"]
+    for path in assets:
+        files.append(File.generated(config, f"assets/{path.name}", abs_src_path=str(path)))
     for name in chapters():
         drawn = draw(name)
         if drawn.name not in files.src_uris:
@@ -104,11 +110,10 @@ def on_page_content(html: str, page: Page, **_: Any) -> str:
 def moving(picture: str) -> str:
     """The run of README's picture as a Lab, which plays until the entry on its way is committed.
 
-    The picture itself is for whoever runs no scripts.
+    The picture itself is for whoever runs no scripts. With the JupyterLite site beside it, a click runs it live.
     """
-    session = SimulationSession(scene())
-    open_session(session, "full", lambda sim: not is_uncommitted(sim), ASKED)
-    return player(session, picture)
+    played = player(session(), picture)
+    return f'<div id="live-lab">{played}</div>{LIVE}' if has_lite() else played
 
 
 def on_post_build(config: MkDocsConfig) -> None:

@@ -59,6 +59,8 @@ def test_the_home_page_plays_a_lab(site: Path) -> None:
     page = (site / "index.html").read_text(encoding="utf-8")
     assert page.count("await lab.play(place") == 1
     assert 'src="chapters/images/lab.svg"' in page, "the picture for whoever runs no scripts"
+    lite = (site / "lite" / "lab" / "index.html").is_file()
+    assert ('id="live-start"' in page, (site / "assets" / "live-worker.js").is_file()) == (lite, lite)
 
 
 def test_the_reference_is_small_pages_of_public_names(site: Path) -> None:

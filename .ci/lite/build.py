@@ -49,10 +49,14 @@ NEEDS = {  # only what runs in the browser: the notebook's own half of a widget 
 FRAMES = re.compile(r"\.(events|messages|states|entries|calls|gaps|frame|reached)\b|\bsweep\(|\bpandas\b")
 FIGURES = re.compile(r"\bviz\.|\blive_figure\b")
 PROCESSES = re.compile(r'processes=True|network="mqtt"|ProcessPoolExecutor|create_datagram_endpoint|\baiomqtt\b')
-FETCH = """try:  # in the browser: fetched now
-    import {names}
-except ImportError:
-    print("{names}: not here without the web; a cell that needs it ends with an error, and so does Run All Cells")"""
+UNREAD = re.compile(
+    r"labextension/|\.data/data/|nbextension/|^plotly/package_data/(plotly\.min\.js|datasets/)|^pyraft_lab/lab/guide/"
+)
+"""What no Python in a browser reads: a widget's other half, which JupyterLab has, and the guide, which the site has as
+notebooks."""
+FETCH = """from pyraft_lab.lab.missing import fetch
+
+await fetch({names})  # without the web, cells that need it are left out"""
 KERNEL = {"name": "python", "display_name": "Python (Pyodide)", "language": "python"}
 
 Package = dict[str, Any]
@@ -130,7 +134,7 @@ def closure(known: Mapping[str, Package], names: Sequence[str]) -> list[str]:
 
 def served(wheel: Path, place: Path, known: Package | None = None) -> Package:
     """The lock's entry of a wheel that the site serves itself; PyPI's files differ from Pyodide's in their digests."""
-    shutil.copy(wheel, place)
+    repacked(wheel, place / wheel.name)
     name, version = wheel.name.split("-")[:2]
     name = name.replace("_", "-").lower()
     entry = known or {
@@ -143,7 +147,7 @@ def served(wheel: Path, place: Path, known: Package | None = None) -> Package:
         "depends": NEEDS.get(name, []),
     }
     depends = [one.replace("_", "-") for one in NEEDS.get(name, entry["depends"])]
-    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    digest = hashlib.sha256((place / wheel.name).read_bytes()).hexdigest()
     return entry | {"file_name": wheel.name, "sha256": digest, "depends": depends}
 
 
@@ -188,20 +192,23 @@ def from_pypi(wanted: str) -> Path:
 
 
 def own_wheel() -> Path:
-    """This library, with MQTT.js for its connections; without the guide, which the site has as notebooks."""
+    """This library, with MQTT.js for its connections."""
     place = CACHE / "own"
     shutil.rmtree(place, ignore_errors=True)
     run(tools("pip"), "wheel", "--quiet", "--no-deps", "--wheel-dir", place, ROOT)
     built = next(place.glob("*.whl"))
-    smaller = place / "smaller"
-    smaller.mkdir()
-    with zipfile.ZipFile(built) as source, zipfile.ZipFile(smaller / built.name, "w", zipfile.ZIP_DEFLATED) as target:
-        for entry in source.infolist():
-            if not entry.filename.startswith("pyraft_lab/lab/guide/"):
-                target.writestr(entry, source.read(entry))
+    with zipfile.ZipFile(built, "a", zipfile.ZIP_DEFLATED) as wheel:
         script = from_npm("mqtt", MQTT_JS) / "dist" / "mqtt.esm.js"
-        target.write(script, "pyraft_lab/network/static/mqtt.esm.js")
-    return smaller / built.name
+        wheel.write(script, "pyraft_lab/network/static/mqtt.esm.js")
+    return built
+
+
+def repacked(wheel: Path, target: Path) -> None:
+    """Write a wheel without what no Python in a browser reads, so that a reader fetches less."""
+    with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as made:
+        for entry in source.infolist():
+            if not UNREAD.search(entry.filename):
+                made.writestr(entry.filename, source.read(entry))
 
 
 def kernel_wheels() -> Iterator[Path]:
@@ -246,7 +253,7 @@ def contents(place: Path) -> None:
 def for_the_browser(cells: Sequence[Any]) -> Iterator[Any]:
     """The cells of a chapter; before the first frame or figure one that fetches what they need.
 
-    It does not fail without the web, but says what that means; cells before the first frame still run.
+    Without the web it says what that means, and so does each cell that is left out.
     """
     from nbformat.v4 import new_code_cell, new_markdown_cell
 
@@ -257,10 +264,16 @@ def for_the_browser(cells: Sequence[Any]) -> Iterator[Any]:
             new = sorted(wanted(cell.source) - there)
             if new:
                 there |= set(new)
-                yield new_code_cell(FETCH.format(names=", ".join(new)), metadata={"tags": ["browser"]})
+                yield new_code_cell(fetching(new), metadata={"tags": ["browser"]})
         yield cell
         if number == 0 and PROCESSES.search(code):
             yield new_markdown_cell((HERE / "processes.md").read_text("utf-8"))
+
+
+def fetching(packages: Sequence[str]) -> str:
+    """The cell that fetches packages; without the web, cells that need them are left out, and all others run."""
+    needed = [*packages, "numpy", "pyarrow"] if "pandas" in packages else packages
+    return FETCH.format(names=", ".join(f'"{name}"' for name in needed))
 
 
 def wanted(source: str) -> set[str]:
@@ -296,7 +309,8 @@ def jupyterlite(work: Path, out: Path) -> None:
 
 def slim(out: Path) -> None:
     """Delete what no reader fetches."""
-    for path in [*out.rglob("*.map"), *out.rglob("third-party-licenses.json")]:
+    old_fonts = [font for new in out.rglob("*.woff2") for font in new.parent.glob(f"{new.stem}.*") if font != new]
+    for path in [*out.rglob("*.map"), *out.rglob("third-party-licenses.json"), *old_fonts]:
         path.unlink()
 
 

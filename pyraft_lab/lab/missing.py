@@ -6,10 +6,34 @@ needs none. Cells that use what such a cell would have made are left out too, an
 
 import ast
 from collections.abc import Iterator
+from contextlib import suppress
+from importlib import import_module
 from types import TracebackType
 from typing import Any
 
 SAID = "Left out: this cell needs {what}. The cells after it still run."
+
+
+async def fetch(*packages: str) -> None:
+    """Fetch packages into a browser's Python; if one cannot be had, cells of this notebook that need it are left out.
+
+    Elsewhere it fetches nothing. It imports no package by name: Pyodide would look for it before the cell runs, and end
+    the cell with an error of its own.
+    """
+    with suppress(Exception):  # no browser, or no web: the import says so
+        await import_module("pyodide_js").loadPackage(import_module("pyodide.ffi").to_js(list(packages)))
+    lacking = [one for one in packages if not _can_import(one)]
+    if lacking:
+        go_on(*lacking)
+
+
+def _can_import(package: str) -> bool:
+    """Whether a package can be imported."""
+    try:
+        import_module(package)
+    except ImportError:
+        return False
+    return True
 
 
 def go_on(*packages: str) -> None:

@@ -1,5 +1,6 @@
 """A notebook without pandas: which cells are left out, which run, and which still end with an error."""
 
+import asyncio
 import io
 import sys
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
-from pyraft_lab.lab.missing import go_on
+from pyraft_lab.lab.missing import fetch
 
 FRAME = "from pyraft_lab.extras import needed\nwith needed('pandas'):\n    import pandas\nframe = pandas.DataFrame()"
 
@@ -21,7 +22,7 @@ def shell(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     InteractiveShell.clear_instance()
     made: Any = InteractiveShell.instance(colors="nocolor")
     made.history_manager.enabled = False
-    go_on("pandas")
+    asyncio.run(fetch("json", "pandas"))
     yield made
     InteractiveShell.clear_instance()
     sys.displayhook, sys.excepthook = before

@@ -185,7 +185,12 @@ class Class:
         return {*self.others, *(tab.node for tab in self.tabs)}
 
     def until_all_vote(self) -> None:
-        self.watch.until(lambda: self.watch.voters == self.everybody)
+        try:
+            self.watch.until(lambda: self.watch.voters == self.everybody)
+        except AssertionError:
+            without = [tab for tab in self.tabs if tab.node not in self.watch.voters]
+            told = {tab.node: [tab.page.inner_text(part) for part in ("#status", "#sheet")] for tab in without}
+            raise AssertionError(f"voters are {self.watch.voters}, and not {told}") from None
 
     def transfer(self, node: NodeId) -> None:
         """The teacher makes this node the leader; a bot that leaves, or a change, may come between."""

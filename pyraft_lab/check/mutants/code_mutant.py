@@ -54,6 +54,7 @@ class Edit(Struct, frozen=True):
         found: object = import_module(module)
         for name in path.split("."):
             found = getattr(found, name)
+        found = found.fget if isinstance(found, property) else found
         assert isinstance(found, FunctionType), "an edit changes a function"
         return found
 

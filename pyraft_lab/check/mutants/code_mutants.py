@@ -267,9 +267,9 @@ DRIVER = (
         section="§5.1",
         hint="the queue is empty, and the disk is not done",
         edit=Edit(
-            "pyraft_lab.runtime.disk_queue:DiskQueue.after",
-            "if not (self._commands or self._releases or self._is_busy):",
-            "if not (self._commands or self._releases):",
+            "pyraft_lab.runtime.disk_queue:DiskQueue._is_waiting",
+            "self._jobs or self._is_busy",
+            "self._jobs",
         ),
         seed=1,
     ),
