@@ -38,13 +38,7 @@ from pyraft_lab.arguments import (
     number,
 )
 from pyraft_lab.check.failure import RAISES, Failure, failure
-from pyraft_lab.check.liveness import (
-    ends_liveness,
-    liveness,
-    liveness_bound,
-    permits_disruption,
-    under_load,
-)
+from pyraft_lab.check.liveness import ends_liveness, liveness, liveness_bound, permits_disruption, under_load
 from pyraft_lab.check.situations import SITUATIONS, Reached
 from pyraft_lab.check.swarm import METHODS, Draw, Method, draw
 from pyraft_lab.check.trial import Trial, not_judged

@@ -40,10 +40,10 @@ class Edit(Struct, frozen=True):
         found = source.count(self.old)
         if found != 1:
             raise PyraftError(f"the edit of {self.target} does not fit: it has {self.old!r} {found} times")
-        names: dict[str, FunctionType] = {}
+        names: dict[str, object] = {}
         code = compile(source.replace(self.old, self.new), f"<{self.target}, edited>", "exec", dont_inherit=True)
         exec(code, function.__globals__, names)  # noqa: S102 (a function of this library, and one of its edits)
-        right, function.__code__ = function.__code__, names[function.__name__].__code__
+        right, function.__code__ = function.__code__, _function_of(names[function.__name__]).__code__
         try:
             yield
         finally:
@@ -54,9 +54,14 @@ class Edit(Struct, frozen=True):
         found: object = import_module(module)
         for name in path.split("."):
             found = getattr(found, name)
-        found = found.fget if isinstance(found, property) else found
-        assert isinstance(found, FunctionType), "an edit changes a function"
-        return found
+        return _function_of(found)
+
+
+def _function_of(found: object) -> FunctionType:
+    """A function, or that of a property."""
+    found = found.fget if isinstance(found, property) else found
+    assert isinstance(found, FunctionType), "an edit changes a function"
+    return found
 
 
 class CodeMutant(Struct, frozen=True, kw_only=True):
