@@ -6,7 +6,7 @@ export type Asked = Hello | Want | Ahead | Seen | Act | Bye;
 
 export type LiveOrder = Crash | Restart | Pause | Resume | Drift | TimeOut | TakeSnapshot | Transfer | Drop | Duplicate | Delay | Cut | Partition | Heal | Write | Read | AddLearner | ChangeMembership | Hold | ReleaseAll | Release | Freeze | Thaw;
 
-/** Its user gave an order at this moment. */
+/** The drawing's user gave an order at this moment. */
 export interface Act {
   do: "act";
   branch: string;
@@ -21,20 +21,20 @@ export interface AddLearner {
   node: number;
 }
 
-/** It will soon need this many events of the future. */
+/** The drawing will soon need this many events of the future. */
 export interface Ahead {
   do: "ahead";
   branch: string;
   events: number;
 }
 
-/** Who led from an event on (0: nobody), up to the next band. */
+/** A stretch of the tape: who leads from an event on (0: nobody), up to the next band. */
 export type Band = [event: number, time: number, term: number, leader: number];
 
 /** What one log entry says; its name in the book is `index.term.leader`. */
 export type BookEntry = [label: string, kind: "noop" | "write" | "members", membership: Voters | null];
 
-/** It was closed. */
+/** The drawing was closed. */
 export interface Bye {
   do: "bye";
 }
@@ -347,7 +347,7 @@ export interface SceneEvent {
   decisions?: Decision[];
 }
 
-/** It shows this moment. */
+/** The drawing shows this moment. */
 export interface Seen {
   do: "seen";
   branch: string;
@@ -457,7 +457,7 @@ export interface Voters {
   learners: number[];
 }
 
-/** It needs a chunk. */
+/** The drawing needs a chunk. */
 export interface Want {
   do: "want";
   branch: string;
