@@ -15,7 +15,7 @@ from itertools import pairwise
 from msgspec.structs import asdict
 
 from pyraft_lab.engine.commands import Append, Apply, InstallSnapshot, Readable, SaveSnapshot
-from pyraft_lab.engine.events import Boot, Read, Receive
+from pyraft_lab.engine.events import Boot, Fire, Read, Receive
 from pyraft_lab.engine.log import Configuration, Entry, SnapshotMeta
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.messages import (
@@ -30,7 +30,7 @@ from pyraft_lab.engine.messages import (
 )
 from pyraft_lab.engine.rules import ADVANCED, RAFT, Rules, has_valid_lease
 from pyraft_lab.engine.state import Candidate, Disk, Leader, PreCandidate, Progress, RaftState, Reverted, Step
-from pyraft_lab.engine.timers import lease
+from pyraft_lab.engine.timers import ELECTION, VOTE_LEASE, Timer, lease
 from pyraft_lab.engine.types import Index, NodeId, RequestId, Term, Vote
 from pyraft_lab.sim.conditions import Micros
 from pyraft_lab.sim.properties import Violation
@@ -39,6 +39,8 @@ from pyraft_lab.sim.world import Node, World
 from pyraft_lab.trace.record import EventId, Flight, Kind, Record
 
 Found = Iterator[tuple[str, str]]
+PROMISES = (ELECTION, VOTE_LEASE)
+"""A follower's timers: until they fire it promises its leader to vote for no other."""
 _READS = ("is_read_safe", "acked_round", "read_at", "has_valid_lease", "starts_lease", "starts_with_vote_lease")
 _LEASES = ("has_valid_lease", "starts_lease", "starts_with_vote_lease", "acked_round", "fires_first")
 _VOTES = ("vote_refusal", "pre_vote_refusal", "supersedes", "adopted_vote", "has_won", "answers_vote")
@@ -98,7 +100,9 @@ class LocalInvariants:
         self.floors: dict[tuple[NodeId, RequestId], tuple[Index, EventId]] = {}
         self.answered: dict[RequestId, EventId] = {}
         self.timeless: EventId | None = None
-        """The event after which clocks differ too much for leases to hold."""
+        """The event after which leases promise nothing: clocks differ too much, or a timer fired before its time."""
+        self.earlier: World | None = None
+        """The world before the record that is checked next."""
         self.wiped: dict[EventId, tuple[NodeId, Index]] = {}
         """Servers that lost their disk -> the last index that leaders may still count as acknowledged by them."""
 
@@ -112,12 +116,16 @@ class LocalInvariants:
         past.answered = {key: event for key, event in self.answered.items() if event < events}
         past.wiped = {event: lost for event, lost in self.wiped.items() if event < events}
         past.timeless = self.timeless if self.timeless is not None and self.timeless < events else None
+        past.earlier = world
         return past
 
     def check(self, record: Record, world: World) -> Sequence[Violation]:
         """The local invariants that the record violates."""
         if record.step is None:
             self._watch_faults(record, world)
+        elif type(record.step.event) is Fire:
+            self._watch_timers(record, record.step.event.timer, world)
+        self.earlier = world
         found = [*self._replied(record)] if record.replies else []
         for flight in record.sent:
             if flight.copy_of is None and type(flight.message) is not HeartbeatRequest:
@@ -226,6 +234,13 @@ class LocalInvariants:
             rates = [node.rate for node in world.nodes.values()]
             drift = world.setting.config.clock_drift
             if "jumps" in record.detail or max(rates) * (1 - drift) > min(rates):
+                self.timeless = record.id
+
+    def _watch_timers(self, record: Record, timer: Timer, world: World) -> None:
+        """Note a timer that was fired before its time, by hand or in a random walk: followers then promise nothing."""
+        if self.timeless is None and self.earlier is not None and timer in PROMISES:
+            due = self.earlier.nodes[record.node].timers.get(timer)
+            if due is not None and due.time > world.now:
                 self.timeless = record.id
 
 
