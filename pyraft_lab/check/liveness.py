@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.state import Leader, Reverted
 from pyraft_lab.engine.types import NodeId
+from pyraft_lab.sim.conditions import SECOND
 from pyraft_lab.sim.properties import Violation
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.views import NodeView
@@ -175,12 +176,15 @@ def under_load(sim: Simulation) -> tuple[Violation, ...]:
 
     In a fork a follower stops, the leader purges its log up to a snapshot, and the follower restarts. Within
     :func:`liveness_bound` seconds it must have caught up with the commit index of one longest election timeout ago, and
-    every write must have been answered in that time. Without an earlier write or a leader there is nothing to check.
+    every write must have been answered in that time. Syncs that began on a slow disk end first. Without an earlier
+    write or a leader there is nothing to check.
     """
     last = next((call.call.request for call in reversed(sim.calls) if _may_be_repeated(call.call.request)), None)
     if not isinstance(last, Write) or sim.leader is None:
         return ()
-    broken = list(_keeps_up(sim.fork(), last))
+    fork = sim.fork()
+    fork.run(max(0.0, *(node.busy / SECOND - fork.now for node in fork.world.nodes.values())))
+    broken = list(_keeps_up(fork, last))
     return tuple(Violation(name=name, what=what, event=sim.world.events - 1, time=sim.now) for name, what in broken)
 
 

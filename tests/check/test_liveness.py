@@ -183,6 +183,19 @@ def test_what_is_slow_under_load_is_named() -> None:
     assert "answers under load" in names_under_load(sim)
 
 
+def test_a_sync_that_began_on_a_slow_disk_ends_before_writes_are_timed() -> None:
+    sim = Simulation(1, seed=7)
+    sim.run(1)
+    sim.write({"op": "put", "key": "x", "value": 1})
+    sim.run(1)
+    sim.break_disk(1, slow=20_000)
+    sim.write({"op": "put", "key": "x", "value": 2})
+    sim.run(0.01)
+    sim.mend_disk(1)
+    assert sim.world.nodes[1].busy > sim.world.now
+    assert under_load(sim) == ()
+
+
 def test_a_leader_that_does_not_stay_under_load_is_named() -> None:
     sim = rested()
     leader = sim.leader
