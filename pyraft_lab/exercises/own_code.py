@@ -21,14 +21,21 @@ from pyraft_lab.exercises.rule_answers import ANSWERS
 
 HIDDEN = {"RAFT", "ADVANCED", "consult", "faulty_rules", "skeletons", "__import__", "import_module"}
 """Names by which a learner's code could reach a finished rule."""
-PURE = {"bisect", "collections", "enum", "functools", "heapq", "itertools", "math", "statistics", "typing"}
+PURE = {
+    *("__future__", "bisect", "collections", "dataclasses", "enum", "functools", "heapq", "itertools", "math"),
+    *("statistics", "typing"),
+}
 """Modules that a rule may import: a rule is a function of its arguments, without files, clocks and chance."""
+ORDINARY = {"__init__", "__name__", "__post_init__"}
+"""Names between double underscores that ordinary classes use."""
 IMPURE = {
     *("open", "input", "breakpoint", "eval", "exec", "compile", "globals", "locals", "vars"),
-    *("getattr", "setattr", "delattr", "get_type_hints"),
+    *("getattr", "setattr", "delattr", "get_type_hints", "ForwardRef", "make_dataclass"),
     *("gi_frame", "cr_frame", "ag_frame", "tb_frame", "f_back", "f_globals", "f_builtins", "f_locals"),
 }
 """Names that lead out of a pure function; with one of them a rule could write its own verdict."""
+WAYS_OUT = {"sys", "_sys", "builtins", "bltns", "inspect", "_collections_abc", "contextlib"}
+"""Modules within those that a rule may import, through which it could reach all others."""
 MORE = (Fire, Receive, Batch, Noop, Normal, Configuration)
 """Values beside those of ``engine.rules`` that a rule may want to look at."""
 LONGEST = 20_000
@@ -86,7 +93,7 @@ def function_from(name: str, source: str, names: Mapping[str, Any], parameters: 
     _refuse_finished(name, tree)
     _refuse_impure(name, tree)
     linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
-    space = {**names, "__name__": file}
+    space = {**names, "__name__": "__main__"}
     code = compile(tree, file, "exec")
 
     def run() -> None:
@@ -112,8 +119,8 @@ def _refuse_impure(name: str, tree: ast.Module) -> None:
     imported = {one.module or "" for one in ast.walk(tree) if isinstance(one, ast.ImportFrom)}
     imported |= {alias.name for one in ast.walk(tree) if isinstance(one, ast.Import) for alias in one.names}
     modules = {one for one in imported if one.partition(".")[0] not in PURE}
-    dunders = {one for one in _names_in(tree) if one.startswith("__") and one.endswith("__")}
-    wrong = sorted(modules | (_names_in(tree) & IMPURE) | dunders)
+    dunders = {one for one in _names_in(tree) if one.startswith("__") and one.endswith("__")} - ORDINARY
+    wrong = sorted(modules | (_names_in(tree) & IMPURE) | (_reached_in(tree) & WAYS_OUT) | dunders)
     if wrong:
         raise NoRule(
             f"{name}: a rule is a function of its arguments alone, so the cell may not use {', '.join(wrong)}; "
@@ -122,9 +129,14 @@ def _refuse_impure(name: str, tree: ast.Module) -> None:
 
 
 def _names_in(tree: ast.Module) -> set[str]:
-    """Every name and attribute that a source uses."""
-    names = {one.id for one in ast.walk(tree) if isinstance(one, ast.Name)}
-    return names | {one.attr for one in ast.walk(tree) if isinstance(one, ast.Attribute)}
+    """Every name and attribute that a source uses, or imports from a module under any name."""
+    return _reached_in(tree) | {one.id for one in ast.walk(tree) if isinstance(one, ast.Name)}
+
+
+def _reached_in(tree: ast.Module) -> set[str]:
+    """Every attribute that a source uses, and every name that it imports from a module."""
+    imported = {alias.name for one in ast.walk(tree) if isinstance(one, ast.ImportFrom) for alias in one.names}
+    return imported | {one.attr for one in ast.walk(tree) if isinstance(one, ast.Attribute)}
 
 
 def _found(name: str, space: Mapping[str, Any], parameters: int) -> Callable[..., Any]:

@@ -104,7 +104,8 @@ class MqttEndpoint:
         self._network, self._node, self._mailbox = network, node, mailbox
         self._process, self._name = secrets.randbits(48), network.secret(node)
         self._outbox, self._bulk = Outbox(self.counters), Bulk()
-        self._frames, self._assembly, self._window = itertools.count(1), Assembly(), Window()
+        # Counted from anywhere: else parts of two processes of this node could have the same number, and be joined.
+        self._frames, self._assembly, self._window = itertools.count(secrets.randbits(48)), Assembly(), Window()
         self._acknowledgements: list[tuple[NodeId, bytes]] = []
         self._ready = asyncio.Event()
         self._moves: asyncio.Queue[NextStep] = asyncio.Queue()

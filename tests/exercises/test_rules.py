@@ -158,3 +158,31 @@ def test_a_failure_that_only_clients_see_is_drawn_as_they_saw_it() -> None:
     assert "linearizability" in str(marked)
     assert not exercise.simulation.violations
     assert "fits in no order" in exercise.picture
+
+
+@pytest.mark.parametrize(
+    "helper",
+    [
+        "from dataclasses import dataclass\n@dataclass(order=True)\nclass Count:\n    n: int = 0",
+        "import math\ndef majority(n: int) -> int:\n    return math.floor(n / 2) + 1",
+        "class Count:\n    def __init__(self) -> None:\n        self.types = [type(self).__name__]\nCount()",
+    ],
+)
+@pytest.mark.parametrize("future", ["", "from __future__ import annotations\n"])
+def test_a_rule_may_have_ordinary_helpers(future: str, helper: str) -> None:
+    assert rule_from("has_won", f"{future}{helper}\ndef has_won(membership, granted): return True")(None, None) is True
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        "import enum\nenum.sys.modules",
+        "from enum import sys as other",
+        "from typing import get_type_hints as hints",
+        "from typing import ForwardRef",
+        "import dataclasses\ndataclasses.inspect",
+    ],
+)
+def test_no_module_leads_out_of_a_rule(way: str) -> None:
+    with pytest.raises(NoRule, match="may not use"):
+        rule_from("has_won", f"{way}\ndef has_won(membership, granted): return True")

@@ -11,7 +11,7 @@ from pyraft_lab.network.base import Connected, Disconnected, PeerReachable, Peer
 from pyraft_lab.network.broker import Broker, free_port
 from pyraft_lab.network.codec import encode
 from pyraft_lab.network.connection import cancellable
-from pyraft_lab.network.mqtt import MqttNetwork
+from pyraft_lab.network.mqtt import MqttEndpoint, MqttNetwork
 from pyraft_lab.network.presence import Claim
 from tests.network.wires import Remembering, envelope
 
@@ -184,3 +184,9 @@ async def test_a_cancellation_is_not_lost_when_it_comes_together_with_the_end() 
     await asyncio.wait([writing])
     assert writing.cancelled()
     assert not went_on
+
+
+async def test_two_processes_of_a_node_do_not_number_their_parts_alike() -> None:
+    network = MqttNetwork("mqtt://127.0.0.1:1")
+    before, after = (MqttEndpoint(network, 1, Remembering()) for _ in range(2))
+    assert next(before._frames) != next(after._frames)  # noqa: SLF001
