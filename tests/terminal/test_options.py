@@ -43,7 +43,7 @@ OPTIONS = [
     (f"node --broker {NOWHERE} --id 1", "--data", ("", " ")),
     (f"node --broker {NOWHERE} --data x --id 1", "--cluster", ("a/b", "", "#", "x" * 65)),
     (f"client --broker {NOWHERE} status", "--timeout", TIMES),
-    (f"teach room --broker {NOWHERE}", "--seats", (*NUMBERS, "16")),
+    (f"teach room --broker {NOWHERE}", "--seats", (*NUMBERS, "31")),
     (f"teach room --broker {NOWHERE}", "--pace", ("x", "0.5", "nan", "inf", "1001")),
     (f"watch --broker {NOWHERE}", "--cluster", ("a/b",)),
 ]
