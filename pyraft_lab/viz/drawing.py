@@ -41,17 +41,20 @@ class Drawing(go.Figure):  # type: ignore[misc]
 
 
 def is_plain_kernel() -> bool:
-    """Whether Plotly would choose its plain output by default: in a Jupyter kernel, if the user chose no renderer.
+    """Whether the plain output is right: in a Jupyter kernel, or JupyterLite's, if the user chose no renderer.
 
-    Plotly's own decision takes seconds the first time, because its renderers import nbformat and all that it needs.
+    Plotly's own decision takes seconds the first time, because its renderers import nbformat and all that it needs. In
+    JupyterLite it would also write the whole of plotly.js into the notebook, which JupyterLab there has already.
     """
     if RENDERERS in sys.modules or any(name in os.environ for name in OTHER_HOSTS) or Path("/kaggle/input").exists():
         return False
     shell = type(sys.modules["IPython"].get_ipython()) if "IPython" in sys.modules else object
-    return shell.__name__ == "ZMQInteractiveShell" and shell.__module__.startswith("ipykernel.")
+    return (shell.__module__.partition(".")[0], shell.__name__) in KERNELS
 
 
 RENDERERS = "plotly.io._renderers"
+KERNELS = {("ipykernel", "ZMQInteractiveShell"), ("pyodide_kernel", "Interpreter")}
+"""The package and class of shells whose notebooks draw Plotly's plain output."""
 OTHER_HOSTS = (
     "PLOTLY_RENDERER", "COLAB_NOTEBOOK_ID", "AZURE_NOTEBOOKS_HOST", "VSCODE_PID", "NTERACT_EXE", "COCALC_PROJECT_ID",
     "DATABRICKS_RUNTIME_VERSION",

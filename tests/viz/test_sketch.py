@@ -74,9 +74,8 @@ def test_a_sketch_and_its_figure_are_one_picture() -> None:
 
 KERNEL = """
 import sys, json, types
-class ZMQInteractiveShell: pass
-ZMQInteractiveShell.__module__ = "ipykernel.zmqshell"
-sys.modules["IPython"] = types.SimpleNamespace(get_ipython=ZMQInteractiveShell)
+Shell = type("NAME", (), {"__module__": "MODULE"})
+sys.modules["IPython"] = types.SimpleNamespace(get_ipython=Shell)
 from pyraft_lab import Simulation, viz
 figure = viz.roles(Simulation(nodes=3, seed=7))
 ours = figure._repr_mimebundle_()
@@ -89,7 +88,15 @@ print(json.dumps(ours, sort_keys=True) == json.dumps(theirs, sort_keys=True))
 """
 
 
-def test_the_first_figure_in_a_kernel_is_plotlys_own_without_its_slow_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in OTHER_HOSTS:
-        monkeypatch.delenv(name, raising=False)
-    assert alone(KERNEL) == ["['application/vnd.plotly.v1+json', 'text/html', 'text/plain'] False", "True"]
+@pytest.mark.parametrize(
+    ("module", "name"), [("ipykernel.zmqshell", "ZMQInteractiveShell"), ("pyodide_kernel.interpreter", "Interpreter")]
+)
+def test_the_first_figure_in_a_kernel_is_plotlys_own_without_its_slow_start(
+    monkeypatch: pytest.MonkeyPatch, module: str, name: str
+) -> None:
+    for other in OTHER_HOSTS:
+        monkeypatch.delenv(other, raising=False)
+    assert alone(KERNEL.replace("MODULE", module).replace("NAME", name)) == [
+        "['application/vnd.plotly.v1+json', 'text/html', 'text/plain'] False",
+        "True",
+    ]
