@@ -219,7 +219,7 @@ class LiveTrial:
     # Clients
 
     async def work(self, name: int, client: Client) -> None:
-        """One caller: calls one after the other until the end; a failed write may happen later."""
+        """One caller: calls one after the other until the end; a failed or cancelled write may have happened."""
         while not self._is_over:
             await asyncio.sleep(self.chance.uniform(*self.draw.load.think_time))
             with suppress(PyraftError):
@@ -233,7 +233,7 @@ class LiveTrial:
                 answer = await client.read(request.query, policy="lease" if request.policy == "lease" else "index")
             else:
                 answer = await client.write(request.command)
-        except PyraftError as error:
+        except (PyraftError, asyncio.CancelledError) as error:
             if isinstance(request, Write):
                 self.notes.append(Operation(name, called, None, asked))
                 self._mind(error)
@@ -241,7 +241,7 @@ class LiveTrial:
         self.requests.learn(request, answer)
         self.notes.append(Operation(name, called, self.loop.time(), asked, answer))
 
-    def _mind(self, error: PyraftError) -> None:
+    def _mind(self, error: BaseException) -> None:
         """A valid command is never refused by the machine."""
         if type(error).__name__ == "BadCommand":
             self.watch.add("valid commands are accepted", str(error))
