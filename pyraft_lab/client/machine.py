@@ -30,7 +30,6 @@ from pyraft_lab.client.events import (
 )
 from pyraft_lab.client.sending import Turn, ask_all, rest
 from pyraft_lab.client.state import (
-    MISSED_TURNS,
     MOST_EXPIRED,
     MOST_TRIED,
     ClientCall,
@@ -114,7 +113,7 @@ def _on_timer(turn: Turn, timer: Timer) -> None:
         case AttemptTimer(request):
             if request in turn.state.asked:
                 turn.tell(Forget(request))
-                silent = turn.state.silent.put(turn.state.asked[request], MISSED_TURNS)
+                silent = turn.state.silent | {turn.state.asked[request]}
                 turn.know(silences=turn.state.silences + 1, silent=silent)
                 _on_failure(turn, request, Timeout("an answer", 0.0))
         case _:
@@ -129,8 +128,7 @@ def _on_reply(turn: Turn, request: RequestId, reply: Any) -> None:
     operation = turn.state.operating.get(request)
     is_from_leader = operation is None or not operation.is_local
     turn.know(leader=node if is_from_leader else turn.state.leader, failures=0, silences=0, tried=())
-    if node in turn.state.silent:
-        turn.know(silent=turn.state.silent.without(node))
+    turn.know(silent=turn.state.silent - {node})
     if operation is not None:
         turn.know(operating=turn.state.operating.without(request))
         turn.tell(Deliver((Part(operation.call, 0, 1, 0),), (reply,)))
@@ -266,11 +264,11 @@ def _release(turn: Turn, request: RequestId, *, is_uncertain: bool) -> Sequence[
 def _turn_elsewhere(turn: Turn, node: NodeId, error: Exception) -> None:
     """Follow a hint at once; without one, or if hints form a circle, wait for the election.
 
-    A hint at a node that was silent is like none: the others have their turns first.
+    A hint at a node that was silent is like none: that node is asked again when the others had their turn.
     """
     failures = turn.state.failures + 1
     turn.know(failures=failures)
-    known = {*turn.state.nodes} - {*turn.state.silent, node}
+    known = {*turn.state.nodes} - turn.state.silent - {node}
     match error:
         case NotLeader(leader=hint) if hint in known and failures % 3:
             turn.know(leader=hint)
@@ -283,12 +281,10 @@ def _turn_elsewhere(turn: Turn, node: NodeId, error: Exception) -> None:
 
 
 def _pass_over_silent(turn: Turn) -> None:
-    """Let each node that gave no answer miss its turn: another attempt takes longer there than rounds of the others."""
-    nodes, silent = turn.state.nodes, turn.state.silent
-    while nodes and (node := nodes[turn.state.turn % len(nodes)]) in silent:
-        left = silent[node] - 1
-        silent = silent.put(node, left) if left else silent.without(node)
-        turn.know(turn=turn.state.turn + 1, silent=silent)
+    """Let each node that gave no answer miss one turn: another attempt takes longer there than at the others."""
+    nodes = turn.state.nodes
+    while nodes and (node := nodes[turn.state.turn % len(nodes)]) in turn.state.silent:
+        turn.know(turn=turn.state.turn + 1, silent=turn.state.silent - {node})
 
 
 # Ends of calls

@@ -14,8 +14,6 @@ from pyraft_lab.immutable_map import ImmutableMap
 
 MOST_TRIED = 6
 """The most attempts that an error lists."""
-MISSED_TURNS = 3
-"""Turns that a node misses after it gave no answer in time: its next attempt costs more than all of them."""
 MOST_EXPIRED = 8
 """Sessions in a row that may expire unused; then a write fails instead of opening one more."""
 
@@ -89,7 +87,7 @@ class ClientState(Struct, frozen=True, kw_only=True):
     """The whole state of a client; a value.
 
     ``asked`` names the node of every request in progress; ``failures`` counts the attempts since the last success, and
-    ``silences`` those of them without an answer in time, by the ``silent`` nodes, which miss some turns; ``turn``
+    ``silences`` those of them without an answer in time, by the ``silent`` nodes, which miss their next turn; ``turn``
     selects the next node if no leader is known. While ``is_resting`` no request is sent. ``expired`` counts the
     sessions in a row that expired before a batch was applied.
     """
@@ -101,7 +99,7 @@ class ClientState(Struct, frozen=True, kw_only=True):
     turn: int = 0
     failures: int = 0
     silences: int = 0
-    silent: ImmutableMap[NodeId, int] = ImmutableMap()
+    silent: frozenset[NodeId] = frozenset()
     expired: int = 0
     is_resting: bool = False
     tried: tuple[Tried, ...] = ()
