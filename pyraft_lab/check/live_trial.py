@@ -73,7 +73,7 @@ class LiveTrial:
         self.compared: dict[NodeId, Index] = {}
         work = random.Random(draw.seed + 2)
         loop.seconds_of_work = lambda: work.uniform(*WORK)
-        self.tasks: set[asyncio.Task[None]] = set()
+        self.tasks: list[asyncio.Task[None]] = []
         self._is_over = False
 
     # The nodes, for clients
@@ -269,7 +269,7 @@ class LiveTrial:
         return found or self.first or self._judge()
 
     def _begin(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
-        self.tasks.add(asyncio.create_task(self._guarded(work)))
+        self.tasks.append(asyncio.create_task(self._guarded(work)))
 
     async def _guarded(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
         """Errors of this library are answers; any other one is a mistake in it."""
