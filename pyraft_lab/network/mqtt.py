@@ -9,7 +9,6 @@ The sender is in the topic, so that a broker's access list can bind every client
 """
 
 import asyncio
-import itertools
 import logging
 import random
 import secrets
@@ -40,7 +39,7 @@ from pyraft_lab.network.base import (
 from pyraft_lab.network.codec import Envelope, Garbage, decode, encode
 from pyraft_lab.network.connection import Deliver, cancellable, connected, failure, is_final
 from pyraft_lab.network.mqtt_client import Client, Message, MqttError, Will, check, tls_context
-from pyraft_lab.network.parts import ACK, MARK, Assembly, Bulk, Window, in_parts, read_part
+from pyraft_lab.network.parts import ACK, MARK, Assembly, Bulk, Window, in_parts, numbers, read_part
 from pyraft_lab.network.presence import Claim, NextStep, Presence
 
 log = logging.getLogger(__name__)
@@ -104,8 +103,7 @@ class MqttEndpoint:
         self._network, self._node, self._mailbox = network, node, mailbox
         self._process, self._name = secrets.randbits(48), network.secret(node)
         self._outbox, self._bulk = Outbox(self.counters), Bulk()
-        # Counted from anywhere: else parts of two processes of this node could have the same number, and be joined.
-        self._frames, self._assembly, self._window = itertools.count(secrets.randbits(48)), Assembly(), Window()
+        self._numbers, self._assembly, self._window = numbers(), Assembly(), Window()
         self._acknowledgements: list[tuple[NodeId, bytes]] = []
         self._ready = asyncio.Event()
         self._moves: asyncio.Queue[NextStep] = asyncio.Queue()
@@ -238,7 +236,7 @@ class MqttEndpoint:
             dst, envelope = await self._bulk.next()
             bare, data = detach([envelope])
             self.counters.bytes += sum(map(len, data))
-            number = next(self._frames)
+            number = next(self._numbers)
             self._window.begin(number)
             for place, part in enumerate(in_parts(self._node, number, [self._frame(bare), *data])):
                 await self._window.room(place)

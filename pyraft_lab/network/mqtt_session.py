@@ -5,7 +5,6 @@ It subscribes again at every connection. A message published while the connectio
 """
 
 import asyncio
-import itertools
 import logging
 import random
 from collections import deque
@@ -20,7 +19,7 @@ from pyraft_lab.network.codec import Garbage
 from pyraft_lab.network.connection import cancellable, failure
 from pyraft_lab.network.mqtt import MqttNetwork, next_backoff
 from pyraft_lab.network.mqtt_client import Client, Message, MqttError, Will
-from pyraft_lab.network.parts import LARGE, MARK, Assembly, in_parts, read_part
+from pyraft_lab.network.parts import LARGE, MARK, Assembly, in_parts, numbers, read_part
 
 log = logging.getLogger(__name__)
 GOODBYE_TIMEOUT = 1.0
@@ -70,7 +69,7 @@ class MqttSession:
         self._deadline = asyncio.get_running_loop().time() + network.timeout
         self._will, self._wants_retained = will, hears_kept
         self._waiting: deque[Publication] = deque()
-        self._numbers, self._assembly = itertools.count(1), Assembly()
+        self._numbers, self._assembly = numbers(), Assembly()
         self._ready = asyncio.Event()
         self._up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._keeping: asyncio.Task[None] | None = None

@@ -7,10 +7,11 @@ takes long. If the parts do not all arrive once and in order, the message is los
 """
 
 import asyncio
+import secrets
 import zlib
 from collections import deque
 from collections.abc import Iterator, Sequence
-from itertools import chain, islice
+from itertools import chain, count, islice
 from typing import Annotated
 
 import msgspec
@@ -74,6 +75,14 @@ _encode = msgspec.msgpack.Encoder().encode
 _part = msgspec.msgpack.Decoder(Part)
 _acknowledgements = msgspec.msgpack.Decoder(tuple[int, int])
 _sizes = msgspec.msgpack.Decoder(list[Annotated[int, msgspec.Meta(ge=0, le=MOST_PARTS * PART)]])
+
+
+def numbers() -> Iterator[int]:
+    """Numbers for the messages of one process, from anywhere on.
+
+    Two processes that send one after the other as the same node must not use the same: their parts would be joined.
+    """
+    return count(secrets.randbits(48))
 
 
 def in_parts(src: NodeId, number: int, pieces: Sequence[bytes]) -> Iterator[bytes]:

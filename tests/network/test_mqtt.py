@@ -189,4 +189,4 @@ async def test_a_cancellation_is_not_lost_when_it_comes_together_with_the_end() 
 async def test_two_processes_of_a_node_do_not_number_their_parts_alike() -> None:
     network = MqttNetwork("mqtt://127.0.0.1:1")
     before, after = (MqttEndpoint(network, 1, Remembering()) for _ in range(2))
-    assert next(before._frames) != next(after._frames)  # noqa: SLF001
+    assert next(before._numbers) != next(after._numbers)  # noqa: SLF001

@@ -50,3 +50,10 @@ async def test_a_line_is_there_again_when_its_broker_is(any_broker: Broker) -> N
         await asyncio.to_thread(any_broker.restart)
         async with asyncio.timeout(10):
             assert await up.get() == 1
+
+
+async def test_two_sessions_of_one_name_do_not_number_their_parts_alike() -> None:
+    """A node that is killed while it sends a large reply, and starts again, must not complete it with another one."""
+    network = MqttNetwork("mqtt://127.0.0.1:1")
+    before, after = (MqttSession(network, "1-rpc", topics=[], deliver=lambda *_: None) for _ in range(2))
+    assert next(before._numbers) != next(after._numbers)  # noqa: SLF001
