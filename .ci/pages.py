@@ -110,7 +110,7 @@ def on_page_content(html: str, page: Page, **_: Any) -> str:
 def moving(picture: str) -> str:
     """The run of README's picture as a Lab, which plays until the entry on its way is committed.
 
-    The picture itself is for whoever runs no scripts. With the JupyterLite site beside it, a click runs it live.
+    The picture itself is for readers without scripts. With the JupyterLite site beside it, a click runs it live.
     """
     played = player(session(), picture)
     return f'<div id="live-lab">{played}</div>{LIVE}' if has_lite() else played

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 LONGEST = 100
-"""Of a longer word only so many characters are compared."""
+"""The characters of a word that are compared; the rest of a longer one is ignored."""
 
 
 def did_you_mean(word: object, known: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""An immutable map is a dict to whoever reads it; a change leaves the map before as it was, and copies little."""
+"""An immutable map reads as a dict; a change leaves the map before as it was, and copies little."""
 
 import pytest
 from hypothesis import given

@@ -8,6 +8,7 @@ A mutant with a wrong rule has a scenario of its own. One with wrong code is put
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from itertools import chain
 from typing import TypeVar
 
@@ -15,7 +16,7 @@ from msgspec import Struct
 
 from pyraft_lab.check.campaign import CampaignSettings, Row, run_seed
 from pyraft_lab.check.failure import failure
-from pyraft_lab.check.mutants import FORMER_NAMES, MUTANTS
+from pyraft_lab.check.mutants import MUTANTS
 from pyraft_lab.check.mutants.code_mutant import CodeMutant
 from pyraft_lab.check.mutants.code_mutants import CODE_MUTANTS
 from pyraft_lab.check.mutants.mutant import Mutant
@@ -36,15 +37,15 @@ def mutant(name: str) -> Mutant:
 
 def any_mutant(name: str) -> Mutant | CodeMutant:
     """The mutant of a name, with its mistake in the rules or in other code; raises ``ConfigError`` likewise."""
-    everything: Mapping[str, Mutant | CodeMutant] = {**MUTANTS, **CODE_MUTANTS}
-    return _found(name, everything)
+    tables: tuple[Mapping[str, Mutant | CodeMutant], ...] = (MUTANTS, CODE_MUTANTS)
+    return _found(name, *tables)
 
 
-def _found(name: object, known: Mapping[str, M]) -> M:
-    today = FORMER_NAMES.get(name, name) if isinstance(name, str) else ""
-    if today not in known:
-        raise ConfigError("mutant", name, did_you_mean(name, known))
-    return known[today]
+def _found(name: str, *tables: Mapping[str, M]) -> M:
+    for table in tables:
+        with suppress(KeyError, TypeError):  # MUTANTS knows earlier names, too
+            return table[name]
+    raise ConfigError("mutant", name, did_you_mean(name, [*chain(*tables)]))
 
 
 class Caught(Struct, frozen=True):

@@ -51,7 +51,7 @@ EVERY = (0.02, 0.4)
 OPERATED, MORE_OFTEN = 0.4, 3
 """The share of what operators ask among all acts, and how much more often the acts of a drawn chapter happen."""
 NEVER = 1_000_000
-"""So many terms later is a leadership that never comes."""
+"""Terms from now to a leadership that never comes."""
 EXPECTATIONS = "expectations are checked"
 
 

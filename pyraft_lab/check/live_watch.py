@@ -21,7 +21,7 @@ from pyraft_lab.trace.record import Record
 DISK = (0.0005, 0.02)
 """Virtual seconds that one batch takes to become durable."""
 DAMAGED_EVERY = 50
-"""Of so many messages one is also damaged: its receiver must notice."""
+"""One message of this many is also damaged: its receiver must notice."""
 ARRIVES = "messages arrive as they were sent"
 
 
@@ -68,8 +68,8 @@ class Watch:
             if not has_majority(after.membership, holders):
                 self.add("commit is backed", f"node {record.node} commits {at}, which only {holders} have on disk")
 
-    def sent(self, src: NodeId, envelope: Envelope) -> Envelope:
-        """Check a message that leaves against its sender's disk; returns what arrives after a way as bytes."""
+    def sent(self, src: NodeId, envelope: Envelope) -> None:
+        """Check a message that leaves against its sender's disk, and that it arrives whole after a way as bytes."""
         broken = unkept_promise(src, self.disks[src].disk, envelope.message)
         if broken is not None:
             self.add(*broken)
@@ -80,10 +80,9 @@ class Watch:
             found = decode(frame)
         except Garbage as garbage:
             self.add(ARRIVES, f"a frame of node {src} cannot be read: {garbage}")
-            return envelope
+            return
         if found != (src, (envelope,)):
             self.add(ARRIVES, f"node {src} sends {envelope}, and {found} arrives")
-        return envelope
 
     def add(self, name: str, what: str) -> None:
         """Note a failure."""
@@ -133,7 +132,8 @@ class WatchedEndpoint:
 
     def send(self, dst: NodeId, envelope: Envelope) -> None:
         """Check a message and pass it on."""
-        self._inner.send(dst, self._watch.sent(self._node, envelope))
+        self._watch.sent(self._node, envelope)
+        self._inner.send(dst, envelope)
 
     async def close(self) -> None:
         """Close the wrapped endpoint."""

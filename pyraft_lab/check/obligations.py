@@ -28,7 +28,7 @@ from pyraft_lab.engine.messages import (
 )
 from pyraft_lab.engine.state import Leader, Progress, RaftState, Replicate, Step
 from pyraft_lab.engine.types import Index, NodeId, Vote
-from pyraft_lab.sim.local_invariants import left_out
+from pyraft_lab.sim.local_invariants import as_violations
 from pyraft_lab.sim.properties import Violation
 from pyraft_lab.sim.safety import NOTHING_IMPOSSIBLE, has_entry, has_majority
 from pyraft_lab.sim.world import Node, World
@@ -69,10 +69,7 @@ class Obligations:
             self._note(flight)
         if record.step is not None:
             found += self._step(record.step, world)
-        if found and not self.strict:
-            skipped = left_out(world.setting.engine.rules)
-            found = [one for one in found if one[0] not in skipped]
-        return [Violation(name=name, what=what, event=record.id, time=record.time) for name, what in found]
+        return as_violations(found, record, world, strict=self.strict)
 
     def _step(self, step: Step, world: World) -> Broken:
         after = step.after
@@ -134,7 +131,7 @@ def alarms_have_causes(step: Step) -> Broken:
 
 
 def messages_are_small(flight: Flight, world: World) -> Broken:
-    """An append has at most so many entries and bytes as the settings say, a snapshot's chunk at most its bytes."""
+    """An append has at most the entries and bytes that the settings say, a snapshot's chunk at most its bytes."""
     match flight.message:
         case AppendRequest(entries=entries) if len(entries) > 1:
             config, size = _config(world, flight), byte_size(entries)

@@ -161,7 +161,7 @@ class TabSeat:
             await asyncio.sleep(due(began, loop.time(), PAUSE) - loop.time())
 
     async def _show_room(self) -> None:
-        """Follow the room while the learner looks at it; whoever looks again begins with the present."""
+        """Follow the room while the learner looks at it; a new look begins with the present."""
         while await self._looks.wait():
             with FollowedTrace(self._place.broker, self._place.cluster, timeout=LONGEST_START) as trace:
                 await trace.connected()

@@ -128,15 +128,15 @@ class PaceKeeper:
         self._changes: list[float] = []
 
     def pace(self, *, members: int, term: Term, now: float) -> float:
-        """The pace for a room of so many members, whose highest term is ``term`` at the time ``now`` in seconds."""
-        pace = max(PACE, float(members)) * self._extra
-        longest = SLOW_NETWORK.election_timeout[1] * pace
+        """The pace for a room of ``members``, whose highest term is ``term`` at the time ``now`` in seconds."""
+        usual = max(PACE, float(members))
+        longest = SLOW_NETWORK.election_timeout[1] * usual * self._extra
         changed = [now] if term > self._term > 0 else []
         self._term = max(term, self._term)
         self._changes = [*(one for one in self._changes if now - one < CALM * longest), *changed]
         if len(self._changes) >= UNREST:
             self._changes, self._extra = [], self._extra * 1.5
-        return min(max(PACE, float(members)) * self._extra, SLOWEST)
+        return min(usual * self._extra, SLOWEST)
 
 
 async def keep_pace(remote: Remote, commands: TeacherCommands) -> None:

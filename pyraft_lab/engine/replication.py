@@ -100,7 +100,7 @@ def _send_append(turn: Turn, progress: Progress) -> Progress:
 
 
 def _doublings(size: int) -> int:
-    """How often the retry timeout is doubled for so many bytes: a copy of a large entry would delay the first one.
+    """How often the retry timeout is doubled for ``size`` bytes: a copy of a large entry would delay the first one.
 
     >>> [_doublings(size << 20) for size in (0, 1, 2, 16)]
     [0, 1, 2, 5]

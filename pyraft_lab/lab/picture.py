@@ -8,7 +8,7 @@ from pyraft_lab.lab.opening import open_session
 from pyraft_lab.lab.session import SimulationSession
 from pyraft_lab.sim.simulation import Simulation
 
-ASKED = "The answer of n2 is still on its way. Can entry 7 be lost now, whoever crashes next?"
+ASKED = "The answer of n2 is still on its way. Can entry 7 be lost now, whichever server crashes next?"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -89,6 +89,18 @@ def left_out(rules: Rules) -> Mapping[str, tuple[str, ...]]:
     return {name: needs for name, needs in found.items() if needs}
 
 
+def as_violations(
+    found: Sequence[tuple[str, str]], record: Record, world: World, *, strict: bool
+) -> Sequence[Violation]:
+    """What a record was found to violate, without what is left out under the rules in use; all of it if ``strict``."""
+    skipped = {} if strict or not found else left_out(world.setting.engine.rules)
+    return [
+        Violation(name=name, what=what, event=record.id, time=record.time)
+        for name, what in found
+        if name not in skipped
+    ]
+
+
 class LocalInvariants:
     """Checks a simulation for violated local invariants; with ``strict`` all of them, whatever the rules."""
 
@@ -132,10 +144,7 @@ class LocalInvariants:
                 found += self._sent(record.id, flight, world)
         if record.step is not None:
             found += self._step(record.id, record.step, world)
-        if found and not self.strict:
-            skipped = left_out(world.setting.engine.rules)
-            found = [one for one in found if one[0] not in skipped]
-        return [Violation(name=name, what=what, event=record.id, time=record.time) for name, what in found]
+        return as_violations(found, record, world, strict=self.strict)
 
     def _watch_faults(self, record: Record, world: World) -> None:
         self._watch_clocks(record, world)

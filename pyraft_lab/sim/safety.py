@@ -230,7 +230,7 @@ def _ends(disk: Disk) -> tuple[object, ...]:
 
 
 def _has_vote(disk: Disk, vote: Vote) -> bool:
-    """Whether a disk binds its server to a vote; a leader of that term, whoever it is, permits no other vote either."""
+    """Whether a disk binds its server to a vote; any leader of that term permits no other vote either."""
     if disk.vote.term != vote.term:
         return disk.vote.term > vote.term
     return disk.vote.committed or disk.vote.node >= vote.node

@@ -24,7 +24,7 @@ MIN_THINK_TIME = 1e-6
 CALLS = ("reads", "cas", "appends", "deletes", "incrs")
 """The shares of a load that say what is called, in this order; puts are the rest."""
 EMPTY_EVERY = 9
-"""Of so many texts one is empty: what counts as false in Python is a value like any other."""
+"""One text of this many is empty: what counts as false in Python is a value like any other."""
 
 
 class Load(Struct, frozen=True, kw_only=True):

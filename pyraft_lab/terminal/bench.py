@@ -30,8 +30,8 @@ WAYS: tuple[tuple[NetworkName, StorageName], ...] = tuple(product(NETWORKS, ("me
 OUTSTANDING = (1, 64, 4096)
 CALLS: tuple[tuple[int, int], ...] = ((1, 1), (64, 1), (4096, 1), (16, 1024))
 """Pairs of concurrent client calls and commands per call."""
-PEER_OUTSTANDING, PEER_ROUNDS = (1, 64, 4096), 5
-"""Writes at once of peers, and how often each is measured."""
+PEER_ROUNDS = 5
+"""How often peers are measured with each number of writes at once."""
 S = TypeVar("S", Speed, PeerSpeed)
 ROUNDS = 3
 """How often tracing is measured, on and off in turn; the fastest of each counts, because machines are busy."""
@@ -92,7 +92,7 @@ def with_peers(figures: Figures, python: Path, seconds: float) -> Figures:
     """The figures with those of peers, and with our client's measured in turn with them."""
     ours: list[Speed] = []
     theirs: list[PeerSpeed] = []
-    for outstanding in PEER_OUTSTANDING:
+    for outstanding in OUTSTANDING:
         pairs = [
             (
                 asyncio.run(measure_client(outstanding=outstanding, seconds=seconds)),

@@ -272,7 +272,7 @@ def test_the_membership_survives_its_entry() -> None:
 
 
 def sending(*, size: int = 20, offset: int = 0) -> RaftState:
-    """A leader of ten entries, all but the no-op purged, that sends its snapshot of so many bytes to node 3."""
+    """A leader of ten entries, all but the no-op purged, that sends its snapshot, ``size`` bytes long, to node 3."""
     config = replace(NEVER, keep_logs=0, snapshot_chunk=7)
     state = streaming(leader(1, [1] * 10, term=2, config=config), 2)
     state = after(state, BuildSnapshot(), built(state, size=size))

@@ -81,7 +81,7 @@ async def test_a_loop_that_is_free_is_woken_when_a_timer_runs_out() -> None:
 
 
 async def late_ring(times: int) -> list[bool]:
-    """Whether an election timer is due after each of so many stalls that each last longer than it runs."""
+    """Whether an election timer is due after each of several stalls that last longer than it runs."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)
 
