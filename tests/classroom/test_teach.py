@@ -20,7 +20,8 @@ from pyraft_lab.network import broker
 from pyraft_lab.runtime.metrics import Metrics
 from pyraft_lab.runtime.remote import Remote
 from pyraft_lab.runtime.room import Playing, Room
-from tests.terminal.test_session import Start, order, say, until
+from tests.commands import Start
+from tests.terminal.test_session import order, say, until
 
 ROOM = "room7"
 

@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Callable, Coroutine, Iterator
@@ -27,10 +26,10 @@ from pyraft_lab.loop_thread import LoopThread
 from pyraft_lab.runtime.metrics import Metrics, leader_of
 from pyraft_lab.runtime.remote import Remote
 from pyraft_lab.runtime.rpc import ChangeMembership
+from tests.commands import Start, commands
 from tests.lite import site
 from tests.terminal.test_session import order, say, until
 
-Start = Callable[..., "subprocess.Popen[str]"]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = [
     "--no-sandbox",
@@ -144,18 +143,8 @@ class Tab:
 @pytest.fixture
 def start() -> Iterator[Start]:
     """Starts commands whose logs nobody reads; a pipe for them would fill up, and stop them."""
-    running: list[subprocess.Popen[str]] = []
-
-    def begin(*words: str) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-m", "pyraft_lab", *words]
-        pipe = subprocess.PIPE
-        running.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True))
-        return running[-1]
-
-    yield begin
-    for process in running:
-        process.kill()
-        process.communicate()
+    with commands(stderr=subprocess.DEVNULL) as begin:
+        yield begin
 
 
 @pytest.fixture

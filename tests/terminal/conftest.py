@@ -1,26 +1,15 @@
 """Commands in processes of their own."""
 
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
-Start = Callable[..., "subprocess.Popen[str]"]
+from tests.commands import Start, commands
 
 
 @pytest.fixture
 def start() -> Iterator[Start]:
     """Starts ``pyraft-lab`` commands, and ends those that are left."""
-    running: list[subprocess.Popen[str]] = []
-
-    def begin(*words: str) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-m", "pyraft_lab", *words]
-        pipe = subprocess.PIPE
-        running.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True))
-        return running[-1]
-
-    yield begin
-    for process in running:
-        process.kill()
-        process.communicate()
+    with commands(stderr=subprocess.PIPE) as begin:
+        yield begin

@@ -9,7 +9,7 @@ import pytest
 
 from pyraft_lab.cli import main
 from pyraft_lab.network import broker
-from tests.terminal.conftest import Start
+from tests.commands import Start
 
 ACCOUNTS = ["--nodes", "1", "--clients", "ann", "--teacher", "eve"]
 

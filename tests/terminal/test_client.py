@@ -6,7 +6,7 @@ import pytest
 
 from pyraft_lab.cli import main
 from pyraft_lab.network import broker
-from tests.terminal.conftest import Start
+from tests.commands import Start
 
 
 def test_what_a_room_left_behind_is_cleared_once_it_is_named_and_nobody_is_up(

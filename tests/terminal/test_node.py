@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pyraft_lab.network import broker
-from tests.terminal.conftest import Start
+from tests.commands import Start
 
 
 def test_a_leashed_node_that_fails_says_why_in_its_last_line(start: Start, tmp_path: Path) -> None:

@@ -14,8 +14,7 @@ import pytest
 from pyraft_lab.cli import main
 from pyraft_lab.network import broker
 from pyraft_lab.network.access import Account
-
-Start = Callable[..., "subprocess.Popen[str]"]
+from tests.commands import Start
 
 
 def test_a_session_with_three_nodes(start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
