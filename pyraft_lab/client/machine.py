@@ -113,8 +113,12 @@ def _on_timer(turn: Turn, timer: Timer) -> None:
         case AttemptTimer(request):
             if request in turn.state.asked:
                 turn.tell(Forget(request))
-                silent = turn.state.silent | {turn.state.asked[request]}
-                turn.know(silences=turn.state.silences + 1, silent=silent)
+                silent = {turn.state.asked[request]}
+                turn.know(
+                    silences=turn.state.silences + 1,
+                    silent=turn.state.silent | silent,
+                    passed_over=turn.state.passed_over - silent,
+                )
                 _on_failure(turn, request, Timeout("an answer", 0.0))
         case _:
             assert_never(timer)
@@ -230,6 +234,8 @@ def _on_applied(turn: Turn, node: NodeId, batch: Batch, values: Sequence[Any], r
 def _on_failure(turn: Turn, request: RequestId, error: Exception) -> None:
     node = _settle(turn, request)
     said = "no answer in time" if isinstance(error, Timeout) else str(error)
+    if isinstance(error, REFUSALS):
+        turn.know(silent=turn.state.silent - {node})
     turn.know(tried=(*turn.state.tried, Tried(node, said))[-MOST_TRIED:])
     is_final = request in turn.state.operating and isinstance(error, TRIED_ONCE)
     calls = _release(turn, request, is_uncertain=not isinstance(error, REFUSALS))
@@ -264,11 +270,11 @@ def _release(turn: Turn, request: RequestId, *, is_uncertain: bool) -> Sequence[
 def _turn_elsewhere(turn: Turn, node: NodeId, error: Exception) -> None:
     """Follow a hint at once; without one, or if hints form a circle, wait for the election.
 
-    A hint at a node that was silent is like none: that node is asked again when the others had their turn.
+    A hint at a silent node is like none until the others had their turn.
     """
     failures = turn.state.failures + 1
     turn.know(failures=failures)
-    known = {*turn.state.nodes} - turn.state.silent - {node}
+    known = {*turn.state.nodes} - (turn.state.silent - turn.state.passed_over) - {node}
     match error:
         case NotLeader(leader=hint) if hint in known and failures % 3:
             turn.know(leader=hint)
@@ -283,8 +289,8 @@ def _turn_elsewhere(turn: Turn, node: NodeId, error: Exception) -> None:
 def _pass_over_silent(turn: Turn) -> None:
     """Let each node that gave no answer miss one turn: another attempt takes longer there than at the others."""
     nodes = turn.state.nodes
-    while nodes and (node := nodes[turn.state.turn % len(nodes)]) in turn.state.silent:
-        turn.know(turn=turn.state.turn + 1, silent=turn.state.silent - {node})
+    while nodes and (node := nodes[turn.state.turn % len(nodes)]) in turn.state.silent - turn.state.passed_over:
+        turn.know(turn=turn.state.turn + 1, passed_over=turn.state.passed_over | {node})
 
 
 # Ends of calls

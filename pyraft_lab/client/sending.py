@@ -16,6 +16,9 @@ from pyraft_lab.client.state import ClientState, Read, Reading, Write, first_bat
 from pyraft_lab.command import seal
 from pyraft_lab.engine.events import ReadPolicy
 
+SEARCH_LEVELS = 2
+"""How many levels shorter an attempt is that searches for the leader: it lasts a quarter."""
+
 
 class Turn:
     """The working copy of one step: the state and the commands so far.
@@ -145,10 +148,16 @@ def _of_policy(policy: ReadPolicy, reads: tuple[Read, ...]) -> tuple[Read, ...]:
 
 
 def _ask(turn: Turn, message: Request | Operate) -> RequestId:
-    """Send a request to the leader, or to the next node if no leader is known."""
+    """Send a request to the leader, or to the next node if no leader is known.
+
+    A node that does not lead says so at once, so a search waits for no answer long. The time of an operation is not cut
+    short, because some may be sent once only.
+    """
     state, request = turn.state, turn.state.next_request
     node = state.nodes[state.turn % len(state.nodes)] if state.leader is None else state.leader
     turn.know(next_request=request + 1, asked=state.asked.put(request, node))
     turn.tell(Ask(request, node, message))
-    turn.tell(SetTimer(AttemptTimer(request), state.silences))
+    is_search = (state.leader is None or state.leader in state.silent) and not isinstance(message, Operate)
+    level = state.silences - SEARCH_LEVELS
+    turn.tell(SetTimer(AttemptTimer(request), level if is_search else max(level, 0)))
     return request

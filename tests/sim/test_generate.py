@@ -115,7 +115,7 @@ def test_raft_stands_the_heavy_nemesis_and_recovers(rules: Rules, seed: int) -> 
     sim = Simulation(seed=seed, rules=rules, config=Config(snapshot_logs_since_last=10, keep_logs=2), record=False)
     run_with_faults(sim, "heavy", 8.0)
     assert [*sim.violations, *liveness(sim)] == []
-    assert sum(call.ok for call in sim.calls) > 50
+    assert sum(call.ok for call in sim.calls) > 40
 
 
 def test_a_cluster_in_which_every_vote_is_granted_is_caught_soon() -> None:

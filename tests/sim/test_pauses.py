@@ -121,3 +121,20 @@ def test_the_nemesis_has_half_of_its_pauses_noticed_late() -> None:
     assert not simulate_plan(plan, quiet=1).violations
     with pytest.raises(ConfigError, match="late"):
         Pause(at=0.1, node=1, late=-1).check("faults[0]")
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_silent_target_of_a_transfer_holds_writes_up_for_little_more_than_one_attempt(seed: int) -> None:
+    sim = Simulation(nodes=3, seed=seed)
+    leader = sim.run_until(lambda s: s.leader and s.nodes[s.leader].commit > 1 and s.leader, timeout=5)
+    for value in range(2):
+        sim.write({"op": "put", "key": "x", "value": value})
+        sim.run_until(lambda s: s.calls[-1].done, timeout=5)
+    target = next(node for node in sim.nodes if node != leader)
+    sim.pause(target)
+    sim.transfer(target)
+    call = sim.write({"op": "put", "key": "x", "value": 1}, client=3)
+    while not call.done and sim.now < call.invoked + 1.2:
+        sim.read("x", to=sim.leader or leader)
+        sim.run(0.02)
+    assert call.ok

@@ -66,7 +66,7 @@ DUTIES = (
             "if answer.round > progress.match_round:",
             "if True:",
         ),
-        seed=5,
+        seed=56,
     ),
     CodeMutant(
         name="floods-slow-followers",
