@@ -10,6 +10,8 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
+from shutil import copyfile
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar, assert_never
 from zlib import crc32
 
@@ -107,12 +109,28 @@ def connect(directory: Path) -> sqlite3.Connection:
     return database
 
 
-def connect_to_read(directory: Path) -> sqlite3.Connection:
-    """Open a node's database for reading without creating files, whether or not a node is using it."""
-    path = directory / NAME
-    in_use = path.with_name(f"{NAME}-wal").exists()
-    mode = "mode=ro" if in_use else "immutable=1"  # read-only mode would create the files that sharing needs
-    return sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None, timeout=5)
+@contextmanager
+def open_to_read(directory: Path) -> Iterator[sqlite3.Connection]:
+    """Open a node's database for reading without creating files in its directory, whether or not a node is using it.
+
+    SQLite reads a write-ahead log only through a ``-shm`` file. Where that is missing, no node is using the database,
+    and a copy is read.
+    """
+    wal, shared = (directory / f"{NAME}-{part}" for part in ("wal", "shm"))
+    if wal.exists() and not shared.exists():
+        with TemporaryDirectory() as copies:
+            for path in (directory / NAME, wal):
+                copyfile(path, Path(copies, path.name))
+            with closing(_connect_to_read(Path(copies), "mode=ro")) as database:
+                yield database
+    else:
+        with closing(_connect_to_read(directory, "mode=ro" if wal.exists() else "immutable=1")) as database:
+            yield database
+
+
+def _connect_to_read(directory: Path, mode: str) -> sqlite3.Connection:
+    uri = (directory / NAME).absolute().as_uri()
+    return sqlite3.connect(f"{uri}?{mode}", uri=True, isolation_level=None, timeout=5)
 
 
 def layout_fault(database: sqlite3.Connection) -> str | None:

@@ -23,7 +23,7 @@ snapshot.
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -32,7 +32,7 @@ from msgspec import Struct
 from pyraft_lab.arguments import from_json
 from pyraft_lab.errors import StorageFailed
 from pyraft_lab.storage.base import Identity, same_owner
-from pyraft_lab.storage.database import NAME, UNREADABLE, Contents, connect_to_read, examine, layout_fault
+from pyraft_lab.storage.database import NAME, UNREADABLE, Contents, examine, layout_fault, open_to_read
 from pyraft_lab.storage.snapshots import fault_of, is_part, last_of, path_of, sync_directory
 
 LOCK = "lock"
@@ -79,7 +79,7 @@ def examine_directory(directory: Path) -> DirectoryState:
         return seen
     try:
         strays = [path.name for path in directory.glob("*.snapshot")]  # before the database is read
-        with closing(connect_to_read(directory)) as database:
+        with open_to_read(directory) as database:
             unknown = layout_fault(database)
             if unknown is not None:
                 return msgspec.structs.replace(seen, faults=(unknown,))

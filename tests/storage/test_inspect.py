@@ -172,6 +172,14 @@ def test_a_killed_nodes_directory_shows_all_it_acknowledged(tmp_path: Path) -> N
     assert inspect(tmp_path).last == LogId(1, 1, 5)
 
 
+def test_a_wal_without_its_shm_is_read_and_no_file_appears(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", DIE, tmp_path], env=ENVIRONMENT, check=True)
+    (tmp_path / f"{NAME}-shm").unlink()
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert inspect(tmp_path).last == LogId(1, 1, 5)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(pyraft_lab.__file__).parents[1])}
 DIE = """
 import asyncio, os, sys
