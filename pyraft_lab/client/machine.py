@@ -117,7 +117,7 @@ def _on_timer(turn: Turn, timer: Timer) -> None:
                 turn.know(
                     silences=turn.state.silences + 1,
                     silent=turn.state.silent | silent,
-                    passed_over=turn.state.passed_over - silent,
+                    skipped=turn.state.skipped - silent,
                 )
                 _on_failure(turn, request, Timeout("an answer", 0.0))
         case _:
@@ -274,7 +274,7 @@ def _turn_elsewhere(turn: Turn, node: NodeId, error: Exception) -> None:
     """
     failures = turn.state.failures + 1
     turn.know(failures=failures)
-    known = {*turn.state.nodes} - (turn.state.silent - turn.state.passed_over) - {node}
+    known = {*turn.state.nodes} - (turn.state.silent - turn.state.skipped) - {node}
     match error:
         case NotLeader(leader=hint) if hint in known and failures % 3:
             turn.know(leader=hint)
@@ -289,8 +289,8 @@ def _turn_elsewhere(turn: Turn, node: NodeId, error: Exception) -> None:
 def _pass_over_silent(turn: Turn) -> None:
     """Let each node that gave no answer miss one turn: another attempt takes longer there than at the others."""
     nodes = turn.state.nodes
-    while nodes and (node := nodes[turn.state.turn % len(nodes)]) in turn.state.silent - turn.state.passed_over:
-        turn.know(turn=turn.state.turn + 1, passed_over=turn.state.passed_over | {node})
+    while nodes and (node := nodes[turn.state.turn % len(nodes)]) in turn.state.silent - turn.state.skipped:
+        turn.know(turn=turn.state.turn + 1, skipped=turn.state.skipped | {node})
 
 
 # Ends of calls

@@ -88,7 +88,7 @@ class ClientState(Struct, frozen=True, kw_only=True):
 
     ``asked`` names the node of every request in progress; ``failures`` counts the attempts since the last success, and
     ``silences`` those of them without an answer in time. A node is ``silent`` until it answers; it misses one turn, and
-    then is ``passed_over``. ``turn`` selects the next node if no leader is known. While ``is_resting`` no request is
+    then is ``skipped``. ``turn`` selects the next node if no leader is known. While ``is_resting`` no request is
     sent. ``expired`` counts the sessions in a row that expired before a batch was applied.
     """
 
@@ -100,7 +100,7 @@ class ClientState(Struct, frozen=True, kw_only=True):
     failures: int = 0
     silences: int = 0
     silent: frozenset[NodeId] = frozenset()
-    passed_over: frozenset[NodeId] = frozenset()
+    skipped: frozenset[NodeId] = frozenset()
     expired: int = 0
     is_resting: bool = False
     tried: tuple[Tried, ...] = ()

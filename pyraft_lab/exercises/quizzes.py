@@ -382,7 +382,7 @@ CLIENTS = (
     ),
 )
 
-PRACTICE = (
+TOOLS = (
     QuizText(
         name="a-read-beside-a-write",
         chapter=6,
@@ -469,7 +469,5 @@ PRACTICE = (
     ),
 )
 
-QUIZZES: Mapping[str, QuizText] = {
-    one.name: one for part in (ELECTIONS, REPLICATION, CLIENTS, PRACTICE) for one in part
-}
+QUIZZES: Mapping[str, QuizText] = {one.name: one for part in (ELECTIONS, REPLICATION, CLIENTS, TOOLS) for one in part}
 """Every quiz by name."""
