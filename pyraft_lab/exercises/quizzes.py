@@ -382,7 +382,7 @@ CLIENTS = (
     ),
 )
 
-TOOLS = (
+OPERATION = (
     QuizText(
         name="a-read-beside-a-write",
         chapter=6,
@@ -469,5 +469,7 @@ TOOLS = (
     ),
 )
 
-QUIZZES: Mapping[str, QuizText] = {one.name: one for part in (ELECTIONS, REPLICATION, CLIENTS, TOOLS) for one in part}
+QUIZZES: Mapping[str, QuizText] = {
+    one.name: one for part in (ELECTIONS, REPLICATION, CLIENTS, OPERATION) for one in part
+}
 """Every quiz by name."""
