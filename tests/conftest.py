@@ -1,3 +1,4 @@
+import signal
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,9 @@ from pyraft_lab.network import broker
 
 settings.register_profile("beside busy processes", deadline=None)
 settings.load_profile("beside busy processes")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background; commands on trial would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 LONG = ("test_matrix.py", "lite/", "test_docs.py", "lab/", "../notebooks/", "terminal/", "runtime/")
 """Where the longest files are. They are begun first, so that no worker is left with one of them at the end."""

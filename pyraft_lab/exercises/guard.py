@@ -88,11 +88,11 @@ class InstructionCounter:
         """A function begins: follow it if it is the learner's."""
         if frame.f_code.co_filename != self.file:
             return None
-        frame.f_trace_opcodes, frame.f_trace_lines = True, False  # a loop within one line has no other event
+        frame.f_trace_opcodes = True  # lines count as well: from Python 3.12, the first call may report nothing else
         return self.on_instruction
 
     def on_instruction(self, _frame: FrameType, _event: str, _value: object) -> Any:
-        """One more instruction, or the end of a function."""
+        """One more instruction or line, or the end of a function."""
         self.left -= 1
         if self.left < 0:
             raise TooLong
