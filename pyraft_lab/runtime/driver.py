@@ -11,7 +11,6 @@
 import asyncio
 import logging
 import random
-from asyncio import Future
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
@@ -62,7 +61,7 @@ from pyraft_lab.runtime.applier import Applier, Work
 from pyraft_lab.runtime.disk_queue import DiskQueue
 from pyraft_lab.runtime.metrics import NONE, alarms_after
 from pyraft_lab.runtime.recorder import Recorder, Sent
-from pyraft_lab.runtime.requests import OpenRequests
+from pyraft_lab.runtime.requests import Done, OpenRequests
 from pyraft_lab.runtime.timers import Timers
 from pyraft_lab.storage.base import Storage
 from pyraft_lab.trace.record import EventId, Fate, Kind, MessageId
@@ -86,11 +85,12 @@ class Driver:
         machine: Sessions,
         chance: random.Random,
         reporter: Recorder,
+        deadline: float,
     ) -> None:
         self.state, self.engine = state, engine
         self.pending = PendingRequests()
         self.raised = NONE
-        self.requests = OpenRequests(self.wake)
+        self.requests = OpenRequests(self.wake, state.id, deadline)
         self.clock = Timers(self.wake, chance)
         self.disk = DiskQueue(storage, self.queue_event)
         self.applier = Applier(machine, storage, self.disk, carried_out=self._applied, built=self._built)
@@ -145,11 +145,11 @@ class Driver:
             case _:
                 pass  # Raft's own timers decide which peers are reachable
 
-    def queue_request(self, event: Callable[[RequestId], Event]) -> Future[Outcome]:
+    def queue_request(self, event: Callable[[RequestId], Event]) -> Done:
         """Queue the event of one request; the future resolves to its outcome."""
-        (id,), (done,) = self.requests.open()
-        self.queue_event(event(id))
-        return done
+        call = self.requests.open("the request")
+        self.queue_event(event(call.first))
+        return call.done
 
     # Stepping
 

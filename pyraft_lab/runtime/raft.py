@@ -10,9 +10,8 @@ Every method may be awaited from any event loop in any thread; the node itself s
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeVar
 
 from pyraft_lab.arguments import (
@@ -46,7 +45,7 @@ from pyraft_lab.engine.membership import AddLearners, Addresses, Change, ChangeL
 from pyraft_lab.engine.rules import RAFT, Rules
 from pyraft_lab.engine.state import RaftState
 from pyraft_lab.engine.types import LogId, NodeId, RequestId
-from pyraft_lab.errors import BadCommand, Fatal, OutcomeUnknown, PyraftError, Timeout
+from pyraft_lab.errors import BadCommand, OutcomeUnknown, Timeout
 from pyraft_lab.loop_thread import LoopOwner
 from pyraft_lab.machine import KeyValue, Rejected, Sessions, StateMachine
 from pyraft_lab.network.base import Counters, Endpoint, MemoryNetwork, Network, cluster_of
@@ -59,7 +58,7 @@ from pyraft_lab.runtime.leadership import Callback, LeaderChangeCallback, watch_
 from pyraft_lab.runtime.lifecycle import NodeLifecycle
 from pyraft_lab.runtime.metrics import Metrics, Wait, Watchers, has_left, metrics_of
 from pyraft_lab.runtime.recorder import Level, Observer, Recorder
-from pyraft_lab.runtime.requests import ExpectedLeader
+from pyraft_lab.runtime.requests import ExpectedLeader, Payloads
 from pyraft_lab.runtime.storage_use import StorageUse
 from pyraft_lab.session import MAX_ANSWERS
 from pyraft_lab.storage.base import Identity, Storage
@@ -169,6 +168,7 @@ class Raft:
             machine=self._machine,
             chance=self._chance,
             reporter=self._reporter,
+            deadline=self._deadline,
         )
         driver.changed = self._watchers.changed
         return driver, await self._network.join(self.id, driver)
@@ -197,62 +197,47 @@ class Raft:
         ``OutcomeUnknown`` (it may still happen). If the node ends meanwhile, ``OutcomeUnknown`` has the node's
         ``Fatal`` as its cause.
         """
-        return await self._lifecycle.run(self._write(Normal(encoded(value)), leader=leadership("leader", leader)))
+        work = self._write((Normal(encoded(value)),), leadership("leader", leader))
+        (response,) = await self._lifecycle.run(work)
+        return response
 
     async def client_write_many(
         self, values: Iterable[Any], *, leader: ExpectedLeader = None
     ) -> tuple[WriteResponse, ...]:
         """Replicate commands as one batch; responses in the same order. Raises the error of the first that failed."""
         payloads = [Normal(encoded(value)) for value in bounded_list("values", values, MAX_ANSWERS)]
-        return await self._lifecycle.run(self._write_many(payloads, leadership("leader", leader)))
+        return await self._lifecycle.run(self._write(payloads, leadership("leader", leader)))
 
     async def write_blank(self) -> WriteResponse:
         """Commit an empty entry (no-op): a barrier after all earlier entries."""
-        return await self._lifecycle.run(self._write(Noop()))
+        (response,) = await self._lifecycle.run(self._write((Noop(),)))
+        return response
 
     async def client_write_ff(self, value: Any) -> None:
         """Queue a command and return without waiting for its outcome."""
         await self._lifecycle.run(self._write_ff(Normal(encoded(value))))
 
-    async def _write(self, payload: Normal | Noop, *, leader: ExpectedLeader = None) -> WriteResponse:
-        (response,) = await self._write_many((payload,), leader)
-        return response
-
-    async def _write_many(self, payloads: Sequence[Normal | Noop], leader: ExpectedLeader) -> tuple[WriteResponse, ...]:
-        waiting = (await self._with_room()).requests.write(payloads, leader)
-        async with self._undecided("a write" if len(payloads) == 1 else "a batch of writes"):
-            outcomes = [await done for done in waiting]
-        return tuple(respond(outcome, self.id) for outcome in outcomes)
+    async def _write(self, payloads: Payloads, leader: ExpectedLeader = None) -> tuple[WriteResponse, ...]:
+        what = "a write" if len(payloads) == 1 else "a batch of writes"
+        driver = await self._with_room()
+        outcomes = await driver.requests.write(payloads, leader, what=what) if payloads else ()
+        return tuple([respond(outcome, self.id) for outcome in outcomes])
 
     async def _write_ff(self, payload: Normal) -> None:
-        (await self._with_room()).requests.write((payload,))
+        driver = await self._with_room()
+        _ = driver.requests.write((payload,))  # nobody waits for it
 
     async def _with_room(self) -> Driver:
         """The running driver, once fewer than ``max_waiting`` requests are open."""
         driver = self._lifecycle.running_driver()
-        if len(driver.requests) >= self._max_waiting:
-            async with self._bounded(Timeout("room for one more request", self._deadline)):
-                await driver.requests.room(self._max_waiting)
-        return self._lifecycle.running_driver()
-
-    def _undecided(self, what: str) -> AbstractAsyncContextManager[None]:
-        """Bound a wait for an entry; at its end raise ``OutcomeUnknown``, because the entry may still commit."""
-        return self._bounded(OutcomeUnknown(f"{what} was not decided within {self._deadline:g} s"))
-
-    @asynccontextmanager
-    async def _bounded(self, error: PyraftError) -> AsyncIterator[None]:
+        if len(driver.requests) < self._max_waiting:
+            return driver
         try:
             async with asyncio.timeout(self._deadline):
-                yield
+                await driver.requests.room(self._max_waiting)
         except TimeoutError:
-            raise error from None
-        except Fatal as over:
-            raise over from self._fate_of(error)
-
-    def _fate_of(self, error: PyraftError) -> OutcomeUnknown | None:
-        """The error of a write that was open when the node ended: its outcome is unknown."""
-        went_down = OutcomeUnknown(f"node {self.id} went down")
-        return went_down if isinstance(error, OutcomeUnknown) else None
+            raise Timeout("room for one more request", self._deadline) from None
+        return self._lifecycle.running_driver()
 
     # Reads
 
@@ -273,9 +258,7 @@ class Raft:
         return await self._lifecycle.run(self._read(query, read_policy(policy)))
 
     async def _ensure(self, policy: ReadPolicy) -> LogId:
-        done = (await self._with_room()).requests.read(policy)
-        async with self._bounded(Timeout("a read", self._deadline)):
-            outcome = await done
+        (outcome,) = await (await self._with_room()).requests.read(policy)
         return respond(outcome, self.id).log_id
 
     async def _read(self, query: Any, policy: ReadPolicy) -> Any:
@@ -367,9 +350,7 @@ class Raft:
 
     async def _order(self, event: Callable[[RequestId], Event]) -> WriteResponse:
         """Send the event of one request to the engine, and wait for its response."""
-        done = (await self._with_room()).queue_request(event)
-        async with self._undecided("the request"):
-            outcome = await done
+        (outcome,) = await (await self._with_room()).queue_request(event)
         return respond(outcome, self.id)
 
     # Observation

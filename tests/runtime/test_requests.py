@@ -29,7 +29,7 @@ def numbered(sizes: list[list[int]], state: RaftState) -> list[Call]:
     for place, call in enumerate(sizes):
         payloads = [Normal(b"x" * size) if size else Noop() for size in call]
         expected_leader = (state.vote.term, state.vote.node) if place % 3 == 2 else None
-        made.append((range(first, first + len(call)), payloads, expected_leader))
+        made.append(Call(first, payloads, expected_leader))
         first += len(call)
     return made
 
@@ -52,9 +52,9 @@ def test_a_call_is_accepted_or_refused_as_if_it_had_come_alone(sizes: list[list[
     made = numbered(sizes, state)
     ordered = [
         call
-        for expected_leader in dict.fromkeys(call[2] for call in made)
+        for expected_leader in dict.fromkeys(call.leader for call in made)
         for call in made
-        if call[2] == expected_leader
+        if call.leader == expected_leader
     ]
     assert fates(state, [made]) == fates(state, [[call] for call in ordered])
 
