@@ -51,7 +51,7 @@ from pyraft_lab.engine.log import Log, SnapshotMeta
 from pyraft_lab.engine.requests import room_for
 from pyraft_lab.engine.state import RaftState, Step
 from pyraft_lab.engine.timers import Timer
-from pyraft_lab.engine.types import NodeId, RequestId
+from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import DuplicateNode, Fatal, Panicked, Stopped, first_error
 from pyraft_lab.machine import Sessions
 from pyraft_lab.network.base import Endpoint, Notice, PeerUnreachable, SessionTakenOver
@@ -61,7 +61,7 @@ from pyraft_lab.runtime.applier import Applier, Work
 from pyraft_lab.runtime.disk_queue import DiskQueue
 from pyraft_lab.runtime.metrics import NONE, alarms_after
 from pyraft_lab.runtime.recorder import Recorder, Sent
-from pyraft_lab.runtime.requests import Done, OpenRequests
+from pyraft_lab.runtime.requests import OpenRequests
 from pyraft_lab.runtime.timers import Timers
 from pyraft_lab.storage.base import Storage
 from pyraft_lab.trace.record import EventId, Fate, Kind, MessageId
@@ -90,7 +90,7 @@ class Driver:
         self.state, self.engine = state, engine
         self.pending = PendingRequests()
         self.raised = NONE
-        self.requests = OpenRequests(self.wake, state.id, deadline)
+        self.requests = OpenRequests(self.wake, self.queue_event, node=state.id, deadline=deadline)
         self.clock = Timers(self.wake, chance)
         self.disk = DiskQueue(storage, self.queue_event)
         self.applier = Applier(machine, storage, self.disk, carried_out=self._applied, built=self._built)
@@ -144,12 +144,6 @@ class Driver:
                 self._awake.set()
             case _:
                 pass  # Raft's own timers decide which peers are reachable
-
-    def queue_request(self, event: Callable[[RequestId], Event]) -> Done:
-        """Queue the event of one request; the future resolves to its outcome."""
-        call = self.requests.open("the request")
-        self.queue_event(event(call.first))
-        return call.done
 
     # Stepping
 

@@ -13,7 +13,7 @@ from copy import copy
 
 from msgspec import Struct
 
-from pyraft_lab.engine.events import Propose, Read, ReadPolicy
+from pyraft_lab.engine.events import Event, Propose, Read, ReadPolicy
 from pyraft_lab.engine.log import Noop, Normal
 from pyraft_lab.engine.requests import byte_size
 from pyraft_lab.engine.types import NodeId, RequestId, Term
@@ -31,16 +31,11 @@ READ = "a read"
 
 
 class Call(Struct, frozen=True, gc=False):
-    """The writes of one call, numbered from ``first`` on: they are accepted or refused together."""
+    """The writes of one call: they are accepted or refused together."""
 
-    first: RequestId
+    requests: Sequence[RequestId]
     payloads: Payloads
     leader: ExpectedLeader
-
-    @property
-    def requests(self) -> range:
-        """The ids of its writes."""
-        return range(self.first, self.first + len(self.payloads))
 
 
 class Waiter(Struct):
@@ -58,10 +53,15 @@ class Waiter(Struct):
 
 
 class OpenRequests:
-    """The open requests of one node; ``wake`` is called when one waits to be taken, ``deadline`` is in seconds."""
+    """The open requests of ``node``, each for at most ``deadline`` seconds.
 
-    def __init__(self, wake: Callable[[], None], node: NodeId, deadline: float) -> None:
-        self._wake, self._node, self._deadline = wake, node, deadline
+    ``wake`` is called when writes or reads wait to be taken; an operator's event is passed to ``tell`` at once.
+    """
+
+    def __init__(
+        self, wake: Callable[[], None], tell: Callable[[Event], None], *, node: NodeId, deadline: float
+    ) -> None:
+        self._wake, self._tell, self._node, self._deadline = wake, tell, node, deadline
         self._loop = asyncio.get_running_loop()
         self._next: RequestId = 1
         self._open: dict[RequestId, Waiter] = {}
@@ -86,17 +86,21 @@ class OpenRequests:
         self._next += size
         if size == 1:
             self._open[waiter.first] = waiter
-        else:
+        elif size:
             waiter.outcomes = {}
             self._open.update(dict.fromkeys(range(waiter.first, self._next), waiter))
+        else:
+            waiter.done.set_result(())
         if self._alarm is None:
             self._alarm = self._loop.call_at(end, self._expire)
         return waiter
 
-    def write(self, payloads: Payloads, leader: ExpectedLeader = None, *, what: str = "") -> Done:
+    def write(self, payloads: Payloads, leader: ExpectedLeader = None, what: str = "") -> Done:
         """Queue a caller's writes; all pending writes are proposed together."""
-        waiter = self.open(what, len(payloads))
-        self._writes.append(Call(waiter.first, payloads, leader))
+        size = len(payloads)
+        waiter = self.open(what, size)
+        requests = (waiter.first,) if size == 1 else range(waiter.first, waiter.first + size)
+        self._writes.append(Call(requests, payloads, leader))
         self._wake()
         return waiter.done
 
@@ -105,6 +109,12 @@ class OpenRequests:
         waiter = self.open(READ)
         self._reads.append((waiter.first, policy))
         self._wake()
+        return waiter.done
+
+    def order(self, event: Callable[[RequestId], Event]) -> Done:
+        """Pass on the event of an operator's request."""
+        waiter = self.open("the request")
+        self._tell(event(waiter.first))
         return waiter.done
 
     @property

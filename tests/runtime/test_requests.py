@@ -29,7 +29,7 @@ def numbered(sizes: list[list[int]], state: RaftState) -> list[Call]:
     for place, call in enumerate(sizes):
         payloads = [Normal(b"x" * size) if size else Noop() for size in call]
         expected_leader = (state.vote.term, state.vote.node) if place % 3 == 2 else None
-        made.append(Call(first, payloads, expected_leader))
+        made.append(Call(range(first, first + len(call)), payloads, expected_leader))
         first += len(call)
     return made
 
