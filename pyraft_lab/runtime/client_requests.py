@@ -81,11 +81,10 @@ class ClientRequests:
         self._bytes -= self._pending.pop(name).size
 
     async def _decided(self, outcome: Done) -> Answer:
-        try:
-            async with asyncio.timeout(self._deadline):
-                (ended,) = await asyncio.shield(outcome)
-        except TimeoutError:
-            raise OutcomeUnknown(f"a batch of writes was not decided within {self._deadline:g} s") from None
+        await asyncio.wait((outcome,), timeout=self._deadline)
+        if not outcome.done():  # it goes on, for others that wait for it
+            raise OutcomeUnknown(f"a batch of writes was not decided within {self._deadline:g} s")
+        (ended,) = outcome.result()
         match ended:
             case WriteApplied(_, _, answer):
                 found: Answer = answer

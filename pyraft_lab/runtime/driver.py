@@ -124,7 +124,7 @@ class Driver:
 
     def receive(self, src: NodeId, envelopes: Sequence[Envelope]) -> None:
         """Queue messages that arrived; beyond ``INBOX`` the oldest are dropped."""
-        self._envelopes.extend((src, envelope) for envelope in envelopes)
+        self._envelopes.extend([(src, envelope) for envelope in envelopes])
         while len(self._envelopes) > INBOX:
             lost, envelope = self._envelopes.popleft()
             self._reporter.record(Kind.UNDELIVERED, self.state.id, peer=lost, message=envelope.id, detail=Fate.LOST)
@@ -179,7 +179,6 @@ class Driver:
             await self._awake.wait()
             if not self._is_going.is_set():
                 await self._is_going.wait()
-            self._awake.clear()
             self._take_all()
             if self._fatal is not None:
                 raise self._fatal
@@ -198,12 +197,13 @@ class Driver:
         while self.clock.has_due:
             timer, cause = self.clock.take_due()
             self._turn(Fire(timer), cause)
-        for event in self.requests.take(room_for(self.state)):
-            self._step_after_due_timers(event)
+        if self.requests.is_waiting:
+            for event in self.requests.take(room_for(self.state)):
+                self._step_after_due_timers(event)
         self._take_told()  # a disk in memory has stored everything by now
         self._fail_undecided_writes()
-        if self._envelopes or self.requests.has_writes:
-            self._awake.set()
+        if not (self._envelopes or self.requests.is_waiting or self.clock.has_due):
+            self._awake.clear()  # whatever woke the driver meanwhile is done
 
     def _take_told(self) -> None:
         while self._told:
@@ -345,6 +345,8 @@ class Driver:
 
     def _send_off(self) -> None:
         """Send the messages that wait to leave, in order."""
+        if not self._leaving:
+            return
         leaving, self._leaving = self._leaving, []
         for dst, envelope in leaving:
             assert self.endpoint is not None, "nothing is sent before the node has joined its network"

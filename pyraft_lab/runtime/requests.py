@@ -118,9 +118,9 @@ class OpenRequests:
         return waiter.done
 
     @property
-    def has_writes(self) -> bool:
-        """Whether writes wait to be taken."""
-        return bool(self._writes)
+    def is_waiting(self) -> bool:
+        """Whether writes or reads wait to be taken."""
+        return bool(self._writes or self._reads)
 
     def take(self, room: int | None) -> tuple[Propose | Read, ...]:
         """Take what waits for the engine, writes first; ``room`` is how many bytes it accepts, ``None`` for any."""
