@@ -226,9 +226,14 @@ class MqttEndpoint:
         while True:
             await self._ready.wait()
             self._ready.clear()
+            qos = self._network.qos
             async with asyncio.TaskGroup() as group:
                 for dst, frame in self._frames_to_send():
-                    group.create_task(client.publish(self._inbox_of(dst), frame, qos=self._network.qos))
+                    publishing = client.publish(self._inbox_of(dst), frame, qos=qos)
+                    if qos:  # each waits for the broker's answer
+                        group.create_task(publishing)
+                    else:
+                        await publishing
 
     async def _write_bulk(self, client: Client) -> None:
         """Publish large messages in parts: small messages leave in between."""

@@ -38,6 +38,7 @@ async def enter(settings: Settings, id: str, deliver: Deliver, will: aiomqtt.Wil
     client = _client(settings, id, deliver, will)
     await _entered(client)
     _send_at_once(client)
+    _write_at_once(client)
     return client
 
 
@@ -143,6 +144,36 @@ def _take(client: aiomqtt.Client, deliver: Deliver, message: aiomqtt.Message) ->
 def _send_at_once(client: aiomqtt.Client) -> None:
     """Without this the operating system waits for more data: an acknowledged publish takes 44 ms instead of one."""
     _set_on_tcp(client, socket.TCP_NODELAY)
+
+
+def _write_at_once(client: aiomqtt.Client) -> None:
+    """Write a packet when it is published, and ask the loop for a writable socket only while this one is full.
+
+    The client library always asks first. That wakes the loop four times for every packet, and each publish needs a
+    task that waits for it.
+    """
+    session = client._client  # noqa: SLF001 (the library offers no other way to it)
+    ask, stop = session.on_socket_register_write, session.on_socket_unregister_write
+    assert ask is not None, "aiomqtt has set both"
+    assert stop is not None, "aiomqtt has set both"
+    is_asking = False
+
+    def register(paho: Any, data: Any, line: Any) -> None:
+        nonlocal is_asking
+        if session._in_callback_mutex.acquire(blocking=False):  # noqa: SLF001 (else a callback of it runs, as on_message)
+            session._in_callback_mutex.release()  # noqa: SLF001
+            session.loop_write()
+        if session.want_write():
+            is_asking = True
+            ask(paho, data, line)
+
+    def unregister(paho: Any, data: Any, line: Any) -> None:
+        nonlocal is_asking
+        if is_asking:
+            is_asking = False
+            stop(paho, data, line)
+
+    session.on_socket_register_write, session.on_socket_unregister_write = register, unregister
 
 
 def _set_on_tcp(client: aiomqtt.Client, option: int) -> None:
