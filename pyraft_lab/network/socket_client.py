@@ -16,7 +16,7 @@ from pyraft_lab.network.address import Address, Certificates, Settings
 with needed("aiomqtt"):
     import aiomqtt
     from aiomqtt.exceptions import MqttConnectError
-    from paho.mqtt.client import WebsocketConnectionError
+    from paho.mqtt.client import MQTT_ERR_SUCCESS, WebsocketConnectionError
 
 Deliver = Callable[[aiomqtt.Message], None]
 UNAVAILABLE = 136
@@ -40,6 +40,12 @@ async def enter(settings: Settings, id: str, deliver: Deliver, will: aiomqtt.Wil
     _send_at_once(client)
     _write_at_once(client)
     return client
+
+
+def is_published(client: aiomqtt.Client, topic: str, payload: bytes, *, retain: bool = False) -> bool:
+    """Publish with QoS 0 if the socket takes it at once, so that nobody has to wait; else nothing has happened."""
+    session = client._client  # noqa: SLF001 (the library's own publish needs a task of its own to be cancellable)
+    return not session.want_write() and session.publish(topic, payload, retain=retain).rc == MQTT_ERR_SUCCESS
 
 
 def is_final(why: Exception) -> bool:
@@ -149,8 +155,7 @@ def _send_at_once(client: aiomqtt.Client) -> None:
 def _write_at_once(client: aiomqtt.Client) -> None:
     """Write a packet when it is published, and ask the loop for a writable socket only while this one is full.
 
-    The client library always asks first. That wakes the loop four times for every packet, and each publish needs a
-    task that waits for it.
+    The client library always asks first, and that wakes the loop four times for every packet.
     """
     session = client._client  # noqa: SLF001 (the library offers no other way to it)
     ask, stop = session.on_socket_register_write, session.on_socket_unregister_write
