@@ -20,7 +20,7 @@ from pyraft_lab.engine.types import NodeId, RequestId, Term
 from pyraft_lab.errors import Fatal, OutcomeUnknown, PyraftError, Timeout
 from pyraft_lab.pending_requests import Outcome
 
-WRITES = 2048
+WRITES = 1024
 """The most writes that are taken at once: a flood must not delay the heartbeats."""
 ExpectedLeader = tuple[Term, NodeId] | None
 """The leadership in which a write must happen; ``None`` for any."""
