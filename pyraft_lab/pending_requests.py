@@ -249,9 +249,8 @@ def _answers(due: Waiting, entries: Sequence[Entry], results: Sequence[Any]) -> 
     """The outcome of each request: the result of its own entry, or that another leader's entry replaced it."""
     term, node, index = due.first.term, due.first.node, due.first.index
     for place, request in enumerate(due.requests, index - entries[0].index):
-        entry = entries[place]
-        if place >= 0 and entry.id.term == term and entry.id.node == node:
-            yield WriteApplied(request, entry, results[place])
+        if place >= 0 and (id := entries[place].id).term == term and id.node == node:
+            yield WriteApplied(request, entries[place], results[place])
         else:
             yield RequestFailed(request, _replaced(LogId(term, node, entries[0].index + place)))
 
