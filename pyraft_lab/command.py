@@ -182,26 +182,34 @@ def encoded(command: Any) -> bytes:
 
 def unseal(data: bytes) -> tuple[Any, Sealed | None]:
     """The command in an entry's bytes, and its session header if it has one; raises ``ValueError`` for other bytes."""
-    if data.startswith(BATCH):
-        batch = _opened_batch(_after(data, 2))
-        return batch.command, batch
-    is_sealed = data.startswith(SEALED)
-    body, levels = (_after(data, 1), MAX_DEPTH + 1) if is_sealed else (data, MAX_DEPTH)
-    if _is_too_deep(body, levels):
+    if data.startswith(SEALED):
+        sealed = _opened_batch(_after(data, 2)) if data.startswith(BATCH) else _opened(_after(data, 1))
+        return sealed.command, sealed
+    # every node reads every command, and most are small: _may_nest is written out
+    if (len(data) > LARGE or len(data) - len(data.translate(None, _HEADS)) > MAX_DEPTH) and _is_too_deep(
+        data, MAX_DEPTH
+    ):
         raise ValueError(TOO_DEEP)
     try:
-        found = _decode_sealed(body) if is_sealed else _unpack(body)
+        return _unpack(data), None
     except _UNREADABLE as wrong:
         raise ValueError(f"it cannot be read: {wrong}") from None
-    if not is_sealed:
-        return found, None
-    _check_header(found)
-    return found.command, found
 
 
 def _after(data: bytes, start: int) -> bytes | memoryview:
     """The bytes from ``start`` on; large ones are not copied."""
     return memoryview(data)[start:] if len(data) > LARGE else data[start:]
+
+
+def _opened(body: bytes | memoryview) -> Sealed:
+    if _is_too_deep(body, MAX_DEPTH + 1):
+        raise ValueError(TOO_DEEP)
+    try:
+        sealed = _decode_sealed(body)
+    except _UNREADABLE as wrong:
+        raise ValueError(f"it cannot be read: {wrong}") from None
+    _check_header(sealed)
+    return sealed
 
 
 def _opened_batch(body: bytes | memoryview) -> SealedBatch:

@@ -117,6 +117,16 @@ def _unreadable(error: ValueError) -> Rejected:
     return Rejected(f"not a command: {error}")
 
 
+NOTHING = Value()
+
+
+def _answer_of(result: Any) -> Answer:
+    """The answer to a command: what the machine returned, or its refusal."""
+    if result is None:
+        return NOTHING  # nearly every write; the same value serves all
+    return result if type(result) is Rejected else Value(result)
+
+
 class Sessions:
     """A machine with its clients' sessions; drivers pass committed entries to it.
 
@@ -154,13 +164,15 @@ class Sessions:
 
     def apply(self, entry: Entry) -> Answer:
         """Apply a committed entry; entries without a command and repeated commands do not change the machine."""
-        if not isinstance(entry.payload, Normal):
-            return Value()
+        if type(entry.payload) is not Normal:
+            return NOTHING
         try:
             command, sealed = unseal(entry.payload.data)
         except ValueError as error:
             return _unreadable(error)
-        return self._run(command) if sealed is None else self._once(entry.index, sealed)
+        if sealed is not None:
+            return self._once(entry.index, sealed)
+        return _answer_of(self.machine.apply(command))
 
     def query(self, query: Any) -> Any:
         """The machine's answer to a query; the state does not change."""
@@ -226,8 +238,7 @@ class Sessions:
         return answer, session.remember(sealed.serial, answer)
 
     def _run(self, command: Any) -> Answer:
-        result = self.machine.apply(command)
-        return result if type(result) is Rejected else Value(result)
+        return _answer_of(self.machine.apply(command))
 
     def _run_all(self, commands: list[Any]) -> Batched:
         """Apply every command in order; a rejected one does not stop the others."""
@@ -329,10 +340,10 @@ class KeyValue:
 
     def apply(self, command: Any, /) -> Any:
         """Apply one command; :class:`KeyValue` lists the forms."""
-        if type(command) is dict and command.get("op") == "put" and type(command.get("key")) in _KEYS:
+        if type(command) is dict and command.get("op") == "put" and type(key := command.get("key")) in _KEYS:
             value = command.get("value", _DELETED)  # a shortcut for the most frequent command
             if value is not _DELETED:
-                self._changes[command["key"]] = value
+                self._changes[key] = value
                 return None
         return self._check_and_apply(command)
 

@@ -247,13 +247,12 @@ def grace(config: Config) -> float:
 
 def _answers(due: Waiting, entries: Sequence[Entry], results: Sequence[Any]) -> Iterator[Outcome]:
     """The outcome of each request: the result of its own entry, or that another leader's entry replaced it."""
-    base = entries[0].index
-    for request, id in due:
-        place = id.index - base
-        if place >= 0 and entries[place].id == id:
+    term, node, index = due.first.term, due.first.node, due.first.index
+    for place, request in enumerate(due.requests, index - entries[0].index):
+        if place >= 0 and (id := entries[place].id).term == term and id.node == node:
             yield WriteApplied(request, entries[place], results[place])
         else:
-            yield RequestFailed(request, _replaced(id))
+            yield RequestFailed(request, _replaced(LogId(term, node, entries[0].index + place)))
 
 
 def _serve(pending: PendingRequests) -> tuple[PendingRequests, tuple[Outcome, ...]]:
@@ -268,9 +267,10 @@ def _serve(pending: PendingRequests) -> tuple[PendingRequests, tuple[Outcome, ..
 def respond(outcome: Outcome, node: NodeId) -> WriteResponse:
     """The response of ``node`` to its caller; raises the error of a failed request."""
     match outcome:
-        case WriteApplied(_, entry, answer):
+        case WriteApplied(entry=entry, result=answer):
+            value = answer.value if type(answer) is Value else value_of(answer)
             membership = entry.payload.membership if type(entry.payload) is Configuration else None
-            return WriteResponse(log_id=entry.id, value=value_of(answer), membership=membership)
+            return WriteResponse(log_id=entry.id, value=value, membership=membership)
         case RequestFailed(_, failure):
             raise to_error(failure, node)
         case ReadAllowed(_, at):

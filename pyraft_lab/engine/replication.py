@@ -82,12 +82,12 @@ def _send_append(turn: Turn, progress: Progress) -> Progress:
         progress.next, min(stop, progress.next + config.max_append_entries), max_bytes=config.max_append_bytes
     )
     _send_entries(turn, progress.peer, prev, entries)
-    last = entries[-1].index if entries else prev.index
+    last, size = entries[-1].index if entries else prev.index, byte_size(entries)
     progress_state: ProgressState = Probe(asked=True)
     if isinstance(progress.state, Replicate):
-        progress_state = Replicate((*progress.state.inflight, Inflight(last, byte_size(entries))))
+        progress_state = Replicate((*progress.state.inflight, Inflight(last, size)))
     if not isinstance(progress.state, Replicate) or not progress.state.inflight:
-        turn.set_timer(retry(progress.peer), progress.failures + _doublings(byte_size(entries)))
+        turn.set_timer(retry(progress.peer), progress.failures + _doublings(size))
     following = last + 1 if isinstance(progress_state, Replicate) else progress.next
     sent = replace(
         progress,

@@ -75,10 +75,12 @@ def _propose_refusal(state: RaftState, event: Propose) -> Refusal | None:
 
 def _too_many_uncommitted(state: RaftState, event: Propose) -> TooManyUncommitted | None:
     """Refuse writes beyond the limit of uncommitted bytes; a first write, and empty ones, always pass."""
-    limit, left, added = state.config.max_uncommitted_bytes, room_for(state), byte_size(event.payloads)
-    if limit is None or left is None or added <= left:
+    limit = state.config.max_uncommitted_bytes
+    if limit is None:
         return None
-    waiting = _uncommitted(state)
+    waiting, added = _uncommitted(state), byte_size(event.payloads)
+    if added <= limit - waiting:
+        return None
     return TooManyUncommitted(waiting, limit) if waiting and added else None
 
 
@@ -94,7 +96,7 @@ def room_for(state: RaftState) -> int | None:
 
 def byte_size(payloads: Iterable[Payload]) -> int:
     """The total size of the commands among these payloads, in bytes."""
-    return sum(len(payload.data) for payload in payloads if isinstance(payload, Normal))
+    return sum([len(payload.data) for payload in payloads if isinstance(payload, Normal)])
 
 
 def _uncommitted(state: RaftState) -> int:

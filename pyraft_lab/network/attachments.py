@@ -18,7 +18,7 @@ LARGE_DATA = 64 << 10
 
 def detach(envelopes: Sequence[Envelope]) -> tuple[Sequence[Envelope], list[bytes]]:
     """The messages without their large data, and these data, in order."""
-    if not any(envelope.size > LARGE_DATA for envelope in envelopes):
+    if max([envelope.size for envelope in envelopes], default=0) <= LARGE_DATA:
         return envelopes, []
     data: list[bytes] = []
     return [replace(envelope, message=_detached(envelope.message, data)) for envelope in envelopes], data

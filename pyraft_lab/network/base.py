@@ -140,9 +140,11 @@ class Outbox:
 
 def in_frames(envelopes: Sequence[Envelope], limit: int) -> Iterable[Sequence[Envelope]]:
     """Consecutive groups of at most ``limit`` payload bytes each."""
-    ends = list(itertools.accumulate(envelope.size for envelope in envelopes))
-    if not envelopes or ends[-1] <= limit:
+    if len(envelopes) < 2:
         return [envelopes] if envelopes else []
+    ends = list(itertools.accumulate([envelope.size for envelope in envelopes]))
+    if ends[-1] <= limit:
+        return [envelopes]
     numbered = zip(envelopes, (end // limit for end in ends), strict=True)
     return [[envelope for envelope, _ in group] for _, group in itertools.groupby(numbered, key=lambda pair: pair[1])]
 

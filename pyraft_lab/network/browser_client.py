@@ -269,6 +269,11 @@ def tls_context(_: Certificates) -> None:
     """Nothing: the browser checks certificates by itself."""
 
 
+def is_published(_client: Client, _topic: str, _payload: bytes, *, retain: bool = False) -> bool:  # noqa: ARG001
+    """Whether it was published without waiting: never here."""
+    return False
+
+
 def is_final(why: Exception) -> bool:
     """Whether another attempt would fail as well; a browser says that only of a refusal."""
     return is_refusal(why) or (isinstance(why, MqttError) and why.code == NO_LIBRARY)

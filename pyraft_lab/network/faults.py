@@ -120,7 +120,9 @@ class Faults:
     def link(self, src: NodeId, dst: NodeId) -> Link:
         """The present conditions from ``src`` to ``dst``."""
         link = self._links.get((src, dst), self._conditions)
-        return replace(link, is_cut=True) if self._side(src) != self._side(dst) else link
+        if self._groups and self._side(src) != self._side(dst):
+            return replace(link, is_cut=True)
+        return link
 
     def fate(self, src: NodeId, dst: NodeId, envelope: Envelope, fate: Fate) -> None:
         """Report the fate of a message that will not arrive to ``on_fate``."""

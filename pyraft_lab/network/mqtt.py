@@ -38,7 +38,7 @@ from pyraft_lab.network.base import (
 )
 from pyraft_lab.network.codec import Envelope, Garbage, decode, encode
 from pyraft_lab.network.connection import Deliver, cancellable, connected, failure, is_final
-from pyraft_lab.network.mqtt_client import Client, Message, MqttError, Will, check, tls_context
+from pyraft_lab.network.mqtt_client import Client, Message, MqttError, Will, check, is_published, tls_context
 from pyraft_lab.network.parts import ACK, MARK, Assembly, Bulk, Window, in_parts, numbers, read_part
 from pyraft_lab.network.presence import Claim, NextStep, Presence
 
@@ -226,9 +226,12 @@ class MqttEndpoint:
         while True:
             await self._ready.wait()
             self._ready.clear()
+            qos = self._network.qos
             async with asyncio.TaskGroup() as group:
                 for dst, frame in self._frames_to_send():
-                    group.create_task(client.publish(self._inbox_of(dst), frame, qos=self._network.qos))
+                    topic = self._inbox_of(dst)
+                    if qos or not is_published(client, topic, frame):
+                        group.create_task(client.publish(topic, frame, qos=qos))
 
     async def _write_bulk(self, client: Client) -> None:
         """Publish large messages in parts: small messages leave in between."""

@@ -18,7 +18,7 @@ from pyraft_lab.errors import first_error
 from pyraft_lab.network.codec import Garbage
 from pyraft_lab.network.connection import cancellable, failure
 from pyraft_lab.network.mqtt import MqttNetwork, next_backoff
-from pyraft_lab.network.mqtt_client import Client, Message, MqttError, Will
+from pyraft_lab.network.mqtt_client import Client, Message, MqttError, Will, is_published
 from pyraft_lab.network.parts import LARGE, MARK, Assembly, in_parts, numbers, read_part
 
 log = logging.getLogger(__name__)
@@ -175,7 +175,8 @@ class MqttSession:
     async def _publish_all(self, client: Client) -> None:
         while self._waiting:
             one = self._waiting.popleft()
-            await cancellable(client.publish(one.topic, one.payload, retain=one.retain))
+            if not is_published(client, one.topic, one.payload, retain=one.retain):
+                await cancellable(client.publish(one.topic, one.payload, retain=one.retain))
 
     def _on_message(self, message: Message) -> None:
         prefix = len(self._topic(""))

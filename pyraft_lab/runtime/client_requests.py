@@ -1,7 +1,6 @@
 """A live node's side of clients: it carries out what `client.serving` decides, and refuses what is too much."""
 
 import asyncio
-from asyncio import Future
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -14,8 +13,9 @@ from pyraft_lab.engine.log import Normal
 from pyraft_lab.engine.types import LogId
 from pyraft_lab.errors import OutcomeUnknown, Overloaded
 from pyraft_lab.machine import Sessions
-from pyraft_lab.pending_requests import Outcome, RequestFailed, WriteApplied, to_error
+from pyraft_lab.pending_requests import RequestFailed, WriteApplied, to_error
 from pyraft_lab.runtime.lifecycle import NodeLifecycle
+from pyraft_lab.runtime.requests import Done
 from pyraft_lab.session import Answer, Rejected
 
 MOST_BATCHES = 1024
@@ -31,7 +31,7 @@ class Pending(Struct, frozen=True):
 
     since: float
     size: int
-    outcome: "Future[Outcome]"
+    outcome: Done
 
 
 class ClientRequests:
@@ -62,8 +62,8 @@ class ClientRequests:
             case EnsureRead(policy):
                 return await self._read(request, policy)
 
-    def _propose(self, name: BatchName, data: bytes) -> "Future[Outcome]":
-        (outcome,) = self._life.running_driver().requests.write((Normal(data),))
+    def _propose(self, name: BatchName, data: bytes) -> Done:
+        outcome = self._life.running_driver().requests.write((Normal(data),))
         self._pending[name] = Pending(asyncio.get_running_loop().time(), len(data), outcome)
         self._bytes += len(data)
         outcome.add_done_callback(lambda _: self._settled(name))
@@ -80,12 +80,11 @@ class ClientRequests:
     def _settled(self, name: BatchName) -> None:
         self._bytes -= self._pending.pop(name).size
 
-    async def _decided(self, outcome: "Future[Outcome]") -> Answer:
-        try:
-            async with asyncio.timeout(self._deadline):
-                ended = await asyncio.shield(outcome)
-        except TimeoutError:
-            raise OutcomeUnknown(f"a batch of writes was not decided within {self._deadline:g} s") from None
+    async def _decided(self, outcome: Done) -> Answer:
+        await asyncio.wait((outcome,), timeout=self._deadline)
+        if not outcome.done():  # it goes on, for others that wait for it
+            raise OutcomeUnknown(f"a batch of writes was not decided within {self._deadline:g} s")
+        (ended,) = outcome.result()
         match ended:
             case WriteApplied(_, _, answer):
                 found: Answer = answer

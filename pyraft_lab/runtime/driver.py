@@ -11,7 +11,6 @@
 import asyncio
 import logging
 import random
-from asyncio import Future
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
@@ -52,7 +51,7 @@ from pyraft_lab.engine.log import Log, SnapshotMeta
 from pyraft_lab.engine.requests import room_for
 from pyraft_lab.engine.state import RaftState, Step
 from pyraft_lab.engine.timers import Timer
-from pyraft_lab.engine.types import NodeId, RequestId
+from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import DuplicateNode, Fatal, Panicked, Stopped, first_error
 from pyraft_lab.machine import Sessions
 from pyraft_lab.network.base import Endpoint, Notice, PeerUnreachable, SessionTakenOver
@@ -86,11 +85,12 @@ class Driver:
         machine: Sessions,
         chance: random.Random,
         reporter: Recorder,
+        deadline: float,
     ) -> None:
         self.state, self.engine = state, engine
         self.pending = PendingRequests()
         self.raised = NONE
-        self.requests = OpenRequests(self.wake)
+        self.requests = OpenRequests(self.wake, self.queue_event, node=state.id, deadline=deadline)
         self.clock = Timers(self.wake, chance)
         self.disk = DiskQueue(storage, self.queue_event)
         self.applier = Applier(machine, storage, self.disk, carried_out=self._applied, built=self._built)
@@ -124,7 +124,7 @@ class Driver:
 
     def receive(self, src: NodeId, envelopes: Sequence[Envelope]) -> None:
         """Queue messages that arrived; beyond ``INBOX`` the oldest are dropped."""
-        self._envelopes.extend((src, envelope) for envelope in envelopes)
+        self._envelopes.extend([(src, envelope) for envelope in envelopes])
         while len(self._envelopes) > INBOX:
             lost, envelope = self._envelopes.popleft()
             self._reporter.record(Kind.UNDELIVERED, self.state.id, peer=lost, message=envelope.id, detail=Fate.LOST)
@@ -144,12 +144,6 @@ class Driver:
                 self._awake.set()
             case _:
                 pass  # Raft's own timers decide which peers are reachable
-
-    def queue_request(self, event: Callable[[RequestId], Event]) -> Future[Outcome]:
-        """Queue the event of one request; the future resolves to its outcome."""
-        (id,), (done,) = self.requests.open()
-        self.queue_event(event(id))
-        return done
 
     # Stepping
 
@@ -185,7 +179,6 @@ class Driver:
             await self._awake.wait()
             if not self._is_going.is_set():
                 await self._is_going.wait()
-            self._awake.clear()
             self._take_all()
             if self._fatal is not None:
                 raise self._fatal
@@ -204,12 +197,13 @@ class Driver:
         while self.clock.has_due:
             timer, cause = self.clock.take_due()
             self._turn(Fire(timer), cause)
-        for event in self.requests.take(room_for(self.state)):
-            self._step_after_due_timers(event)
+        if self.requests.is_waiting:
+            for event in self.requests.take(room_for(self.state)):
+                self._step_after_due_timers(event)
         self._take_told()  # a disk in memory has stored everything by now
         self._fail_undecided_writes()
-        if self._envelopes or self.requests.has_writes:
-            self._awake.set()
+        if not (self._envelopes or self.requests.is_waiting or self.clock.has_due):
+            self._awake.clear()  # whatever woke the driver meanwhile is done
 
     def _take_told(self) -> None:
         while self._told:
@@ -351,6 +345,8 @@ class Driver:
 
     def _send_off(self) -> None:
         """Send the messages that wait to leave, in order."""
+        if not self._leaving:
+            return
         leaving, self._leaving = self._leaving, []
         for dst, envelope in leaving:
             assert self.endpoint is not None, "nothing is sent before the node has joined its network"

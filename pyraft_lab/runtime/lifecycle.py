@@ -2,7 +2,7 @@
 
 import asyncio
 import weakref
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from copy import copy
@@ -140,30 +140,28 @@ class NodeLifecycle:
             raise PyraftError(f"node {self.id} has not been started; await start() first")
         return self.driver
 
-    def run(self, work: Coroutine[Any, Any, T]) -> Awaitable[T]:
-        """Await ``work`` on the node's own loop."""
-        return self._at_home(work).run(work)
+    def run(self, work: Callable[..., Awaitable[T]], *args: Any) -> Awaitable[T]:
+        """Await ``work(*args)`` on the node's own loop."""
+        home = self._home()
+        return work(*args) if home.is_here else home.run(_awaited(work, args))
 
-    def submit(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
-        """Start ``work`` on the node's own loop; its future."""
-        return self._at_home(work).submit(work)
+    def submit(self, work: Callable[..., Awaitable[T]], *args: Any) -> "Future[T]":
+        """Start ``work(*args)`` on the node's own loop; its future."""
+        return self._home().submit(_awaited(work, args))
 
     def call(self, act: Callable[[], T]) -> T:
         """What ``act()`` returns on the node's own loop."""
-        self.running_driver()
         return self._home().call(act)
 
-    def _at_home(self, work: Coroutine[Any, Any, T]) -> LoopOwner:
-        try:
-            self.running_driver()
-        except PyraftError:
-            work.close()
-            raise
-        return self._home()
-
     def _home(self) -> LoopOwner:
+        """The loop of the running node; raises as :meth:`running_driver` does."""
+        self.running_driver()
         assert self.home is not None, "a started node has a loop thread"
         return self.home
+
+
+async def _awaited(work: Callable[..., Awaitable[T]], args: Sequence[Any]) -> T:
+    return await work(*args)
 
 
 async def _stop(task: "asyncio.Task[None]") -> None:

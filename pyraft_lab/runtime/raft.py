@@ -10,9 +10,9 @@ Every method may be awaited from any event loop in any thread; the node itself s
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 from pyraft_lab.arguments import (
@@ -46,11 +46,11 @@ from pyraft_lab.engine.membership import AddLearners, Addresses, Change, ChangeL
 from pyraft_lab.engine.rules import RAFT, Rules
 from pyraft_lab.engine.state import RaftState
 from pyraft_lab.engine.types import LogId, NodeId, RequestId
-from pyraft_lab.errors import BadCommand, Fatal, OutcomeUnknown, PyraftError, Timeout
+from pyraft_lab.errors import BadCommand, OutcomeUnknown, Timeout
 from pyraft_lab.loop_thread import LoopOwner
 from pyraft_lab.machine import KeyValue, Rejected, Sessions, StateMachine
 from pyraft_lab.network.base import Counters, Endpoint, MemoryNetwork, Network, cluster_of
-from pyraft_lab.pending_requests import WriteResponse, is_last_step, respond
+from pyraft_lab.pending_requests import Outcome, WriteResponse, is_last_step, respond
 from pyraft_lab.runtime.admin import Runtime, Trigger
 from pyraft_lab.runtime.client_requests import ClientRequests
 from pyraft_lab.runtime.driver import Driver
@@ -59,7 +59,7 @@ from pyraft_lab.runtime.leadership import Callback, LeaderChangeCallback, watch_
 from pyraft_lab.runtime.lifecycle import NodeLifecycle
 from pyraft_lab.runtime.metrics import Metrics, Wait, Watchers, has_left, metrics_of
 from pyraft_lab.runtime.recorder import Level, Observer, Recorder
-from pyraft_lab.runtime.requests import ExpectedLeader
+from pyraft_lab.runtime.requests import Done, ExpectedLeader, OpenRequests, Payloads
 from pyraft_lab.runtime.storage_use import StorageUse
 from pyraft_lab.session import MAX_ANSWERS
 from pyraft_lab.storage.base import Identity, Storage
@@ -169,6 +169,7 @@ class Raft:
             machine=self._machine,
             chance=self._chance,
             reporter=self._reporter,
+            deadline=self._deadline,
         )
         driver.changed = self._watchers.changed
         return driver, await self._network.join(self.id, driver)
@@ -197,62 +198,57 @@ class Raft:
         ``OutcomeUnknown`` (it may still happen). If the node ends meanwhile, ``OutcomeUnknown`` has the node's
         ``Fatal`` as its cause.
         """
-        return await self._lifecycle.run(self._write(Normal(encoded(value)), leader=leadership("leader", leader)))
+        (outcome,) = await self._write((Normal(encoded(value)),), leadership("leader", leader))
+        return respond(outcome, self.id)
 
     async def client_write_many(
         self, values: Iterable[Any], *, leader: ExpectedLeader = None
     ) -> tuple[WriteResponse, ...]:
         """Replicate commands as one batch; responses in the same order. Raises the error of the first that failed."""
         payloads = [Normal(encoded(value)) for value in bounded_list("values", values, MAX_ANSWERS)]
-        return await self._lifecycle.run(self._write_many(payloads, leadership("leader", leader)))
+        outcomes = await self._write(payloads, leadership("leader", leader), "a batch of writes")
+        return tuple(respond(outcome, self.id) for outcome in outcomes)
 
     async def write_blank(self) -> WriteResponse:
         """Commit an empty entry (no-op): a barrier after all earlier entries."""
-        return await self._lifecycle.run(self._write(Noop()))
+        (outcome,) = await self._write((Noop(),))
+        return respond(outcome, self.id)
 
     async def client_write_ff(self, value: Any) -> None:
         """Queue a command and return without waiting for its outcome."""
-        await self._lifecycle.run(self._write_ff(Normal(encoded(value))))
+        await self._lifecycle.run(self._write_ff, Normal(encoded(value)))
 
-    async def _write(self, payload: Normal | Noop, *, leader: ExpectedLeader = None) -> WriteResponse:
-        (response,) = await self._write_many((payload,), leader)
-        return response
-
-    async def _write_many(self, payloads: Sequence[Normal | Noop], leader: ExpectedLeader) -> tuple[WriteResponse, ...]:
-        waiting = (await self._with_room()).requests.write(payloads, leader)
-        async with self._undecided("a write" if len(payloads) == 1 else "a batch of writes"):
-            outcomes = [await done for done in waiting]
-        return tuple(respond(outcome, self.id) for outcome in outcomes)
+    def _write(
+        self, payloads: Payloads, leader: ExpectedLeader = None, what: str = "a write"
+    ) -> Awaitable[Sequence[Outcome]]:
+        return self._lifecycle.run(self._asked, OpenRequests.write, payloads, leader, what)
 
     async def _write_ff(self, payload: Normal) -> None:
-        (await self._with_room()).requests.write((payload,))
+        driver = await self._with_room()
+        _ = driver.requests.write((payload,))  # nobody waits for it
+
+    def _asked(self, ask: Callable[..., Done], *args: Any) -> Awaitable[Sequence[Outcome]]:
+        """The outcomes of ``ask(requests, *args)``, which opens requests once there is room for them."""
+        driver = self._lifecycle.running_driver()
+        if len(driver.requests) < self._max_waiting:
+            return ask(driver.requests, *args)
+        return self._asked_later(ask, args)
+
+    async def _asked_later(self, ask: Callable[..., Done], args: Sequence[Any]) -> Sequence[Outcome]:
+        driver = await self._with_room()
+        return await ask(driver.requests, *args)
 
     async def _with_room(self) -> Driver:
         """The running driver, once fewer than ``max_waiting`` requests are open."""
         driver = self._lifecycle.running_driver()
-        if len(driver.requests) >= self._max_waiting:
-            async with self._bounded(Timeout("room for one more request", self._deadline)):
-                await driver.requests.room(self._max_waiting)
-        return self._lifecycle.running_driver()
-
-    def _undecided(self, what: str) -> AbstractAsyncContextManager[None]:
-        """Bound a wait for an entry; at its end raise ``OutcomeUnknown``, because the entry may still commit."""
-        return self._bounded(OutcomeUnknown(f"{what} was not decided within {self._deadline:g} s"))
-
-    @asynccontextmanager
-    async def _bounded(self, error: PyraftError) -> AsyncIterator[None]:
+        if len(driver.requests) < self._max_waiting:
+            return driver
         try:
             async with asyncio.timeout(self._deadline):
-                yield
+                await driver.requests.room(self._max_waiting)
         except TimeoutError:
-            raise error from None
-        except Fatal as over:
-            raise over from self._fate_of(error)
-
-    def _fate_of(self, error: PyraftError) -> OutcomeUnknown | None:
-        """The error of a write that was open when the node ended: its outcome is unknown."""
-        went_down = OutcomeUnknown(f"node {self.id} went down")
-        return went_down if isinstance(error, OutcomeUnknown) else None
+            raise Timeout("room for one more request", self._deadline) from None
+        return self._lifecycle.running_driver()
 
     # Reads
 
@@ -266,16 +262,14 @@ class Raft:
         equally fast within ``Config.clock_drift`` and go on while a process is paused (a suspended virtual machine
         breaks this). With ``Config.vote_lease`` off there are no leases, and it confirms the leadership too.
         """
-        return await self._lifecycle.run(self._ensure(read_policy(policy)))
+        return await self._lifecycle.run(self._ensure, read_policy(policy))
 
     async def read(self, query: Any, *, policy: ReadPolicy = "index") -> Any:
         """A linearizable answer of the machine; only the leader answers; ``policy`` as in ``ensure_linearizable``."""
-        return await self._lifecycle.run(self._read(query, read_policy(policy)))
+        return await self._lifecycle.run(self._read, query, read_policy(policy))
 
     async def _ensure(self, policy: ReadPolicy) -> LogId:
-        done = (await self._with_room()).requests.read(policy)
-        async with self._bounded(Timeout("a read", self._deadline)):
-            outcome = await done
+        (outcome,) = await self._asked(OpenRequests.read, policy)
         return respond(outcome, self.id).log_id
 
     async def _read(self, query: Any, policy: ReadPolicy) -> Any:
@@ -290,7 +284,7 @@ class Raft:
 
         Raises the errors of writes and reads, and ``Overloaded`` instead of waiting for room.
         """
-        return await self._lifecycle.run(self._requests.serve(request))
+        return await self._lifecycle.run(self._requests.serve, request)
 
     # The cluster
 
@@ -298,7 +292,7 @@ class Raft:
         """Initialize a cluster with these voters: once, on one new node. Returns when it is on this node's disk."""
         nodes = voters("members", members)
         membership = Membership(configs=(frozenset(nodes),), nodes=Addresses(nodes))
-        await self._lifecycle.run(self._order(lambda request: Initialize(request, membership)))
+        await self._lifecycle.run(self._order, lambda request: Initialize(request, membership))
 
     async def add_learner(self, id: NodeId, addr: str = "", blocking: bool = True) -> WriteResponse:  # noqa: FBT001, FBT002
         """Let a node receive the log; ``blocking`` waits until it lacks at most ``Config.learner_lag`` entries.
@@ -307,7 +301,7 @@ class Raft:
         leads, and raises ``Timeout`` after the deadline. The node is a learner by then, and keeps catching up.
         """
         id, addr, blocking = node_id("id", id), address("addr", addr), flag("blocking", blocking)
-        return await self._lifecycle.run(self._add_learner(id, addr, blocking=blocking))
+        return await self._lifecycle.run(partial(self._add_learner, id, addr, blocking=blocking))
 
     async def change_membership(
         self,
@@ -322,7 +316,9 @@ class Raft:
         operator ends it by another change, such as ``Batch(())``.
         """
         guard = Precondition() if only_if is None else instance("only_if", only_if, Precondition).validated()
-        return await self._lifecycle.run(self._change(as_change(change), retain=flag("retain", retain), guard=guard))
+        return await self._lifecycle.run(
+            partial(self._change, as_change(change), retain=flag("retain", retain), guard=guard)
+        )
 
     async def _add_learner(self, id: NodeId, addr: str, *, blocking: bool) -> WriteResponse:
         response = await self._one_change(AddLearners({id: addr}), retain=True, guard=Precondition())
@@ -367,9 +363,7 @@ class Raft:
 
     async def _order(self, event: Callable[[RequestId], Event]) -> WriteResponse:
         """Send the event of one request to the engine, and wait for its response."""
-        done = (await self._with_room()).queue_request(event)
-        async with self._undecided("the request"):
-            outcome = await done
+        (outcome,) = await self._asked(OpenRequests.order, event)
         return respond(outcome, self.id)
 
     # Observation
@@ -392,7 +386,7 @@ class Raft:
         end = None if timeout is None else seconds("timeout", timeout)
 
         async def until(predicate: Callable[[Metrics], bool], what: str) -> Metrics:
-            return await self._lifecycle.run(self._watchers.until(predicate, f"node {self.id}: {what}", end))
+            return await self._lifecycle.run(self._watchers.until, predicate, f"node {self.id}: {what}", end)
 
         return Wait(until)
 
@@ -409,7 +403,7 @@ class Raft:
         async def visit() -> T:
             return look(self._lifecycle.running_driver().state)
 
-        return await self._lifecycle.run(visit())
+        return await self._lifecycle.run(visit)
 
     async def with_machine(self, act: Callable[[Any], T]) -> T:
         """The result of ``act(machine)`` between two commands; it must not change the machine.
@@ -423,7 +417,7 @@ class Raft:
             self._lifecycle.running_driver()
             return act(self._machine.machine)
 
-        return await self._lifecycle.run(visit())
+        return await self._lifecycle.run(visit)
 
     def on_leader_change(self, start: Callback, stop: Callback) -> None:
         """Call ``start(metrics)`` when this node becomes the leader and ``stop(metrics)`` when it no longer is.
@@ -449,4 +443,4 @@ class Raft:
         self._lifecycle.call(lambda: self._lifecycle.running_driver().queue_event(event))
 
     def _order_soon(self, event: Callable[[RequestId], Event]) -> "Future[WriteResponse]":
-        return self._lifecycle.submit(self._order(event))
+        return self._lifecycle.submit(self._order, event)

@@ -93,14 +93,14 @@ class Timers:
 
     def set(self, command: SetTimer, config: Config, cause: EventId) -> None:
         """Start (or restart) a timer because of event ``cause``; an earlier expiry that was not taken is forgotten."""
-        self._forget(command.timer)
-        if command.timer.kind is TimerKind.LEASE:
-            self._note_round(command.timer.key)
-        seconds = delay(config, command.timer.kind, command.backoff, self._chance.random())
-        at = self._now() + seconds
-        self._running[command.timer] = Running(at, next(self._places), cause, config.heartbeat_interval)
-        self._enqueue(command.timer, at)
-        self._arm()
+        timer = command.timer
+        self._rung.pop(timer, None)
+        if timer.kind is TimerKind.LEASE:
+            self._note_round(timer.key)
+        at = self._now() + delay(config, timer.kind, command.backoff, self._chance.random())
+        self._running[timer] = Running(at, next(self._places), cause, config.heartbeat_interval)
+        if self._enqueue(timer, at):  # seldom: most are set again long before they expire
+            self._arm()
 
     def cancel(self, command: CancelTimer) -> None:
         """Stop a timer; key 0 stops all of its kind."""
@@ -145,11 +145,13 @@ class Timers:
         if len(self._rounds) > ROUNDS:
             del self._rounds[next(iter(self._rounds))]
 
-    def _enqueue(self, timer: Timer, at: float) -> None:
-        """Give the timer an item in the queue, unless it has an earlier one."""
-        if self._queued.get(timer, math.inf) > at:
-            self._queued[timer] = at
-            heappush(self._queue, (at, timer))
+    def _enqueue(self, timer: Timer, at: float) -> bool:
+        """Give the timer an item in the queue, unless it has an earlier one; whether it got one."""
+        if self._queued.get(timer, math.inf) <= at:
+            return False
+        self._queued[timer] = at
+        heappush(self._queue, (at, timer))
+        return True
 
     def _has_expired(self, limit: float) -> bool:
         """Whether a timer has expired at ``limit`` and has not rung; corrects the first items of the queue."""

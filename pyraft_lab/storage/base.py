@@ -154,7 +154,7 @@ def conflict(disk: Disk, command: StorageCommand) -> str | None:
 def gap(log: Log, entries: Sequence[Entry]) -> str | None:
     """Where ``entries`` do not continue the log one by one, as text; ``None`` if they do."""
     for due, entry in enumerate(entries, start=log.last.index + 1):
-        if entry.index != due:
+        if entry.id.index != due:
             return f"entry {entry.id} came where index {due} was due"
     return None
 

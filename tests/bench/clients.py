@@ -1,21 +1,24 @@
 """What a client's calls cost, in one process and over a broker: ``PYTHONPATH=. python -m tests.bench.clients``.
 
 Runs of each kind take turns, and the medians of the rounds are printed. ``--processes`` adds three nodes that are
-processes of their own, with SQLite, over the broker that is installed. To compare with another version, run both in
-turn on the same machine and compare ratios: other programs of the machine only add to the times.
+processes of their own, with SQLite, over the broker that is installed; ``--json`` prints a table for the report. To
+compare with another version, run both in turn on the same machine and compare ratios: other programs of the machine
+only add to the times.
 """
 
 import asyncio
+import json
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from statistics import median
 
 from pyraft_lab import LocalCluster
-from pyraft_lab.runtime.bench import CLIENT_COMMAND, measure_client
+from pyraft_lab.runtime.bench import CLIENT_COMMAND, measure, measure_client
 from pyraft_lab.runtime.client import Client
 
 ROUNDS, SECONDS, READS = 5, 1.0, 10_000
+TITLE = "live nodes: writes a second; of one at a time milliseconds"
 KINDS: Mapping[str, tuple[int, int]] = {
     "one": (1, 1),
     "64 tasks": (64, 1),
@@ -30,6 +33,9 @@ async def in_process() -> dict[str, float]:
     for kind, (outstanding, batch) in KINDS.items():
         speed = await measure_client(outstanding=outstanding, batch=batch, seconds=SECONDS)
         found[kind] = speed.p50 if kind == "one" else speed.writes
+    for outstanding in (64, 4096):
+        speed = await measure(outstanding=outstanding, seconds=SECONDS)
+        found[f"handle, {outstanding:,} tasks"] = speed.writes
     async with LocalCluster(3) as cluster:
         await cluster.wait_leader()
         found[f"{READS:,} reads, s"] = await _reads(cluster.client)
@@ -78,8 +84,12 @@ def main() -> None:
         rounds.append(asyncio.run(in_process()))
         if "--processes" in sys.argv:
             rounds[-1] |= asyncio.run(in_processes())
-    for kind in rounds[0]:
-        sys.stdout.write(f"{kind:24}{median(one[kind] for one in rounds):12,.2f}\n")
+    figures = {kind: median(one[kind] for one in rounds) for kind in rounds[0]}
+    if "--json" in sys.argv:
+        sys.stdout.write(json.dumps({TITLE: figures}, indent=2) + "\n")
+        return
+    for kind, figure in figures.items():
+        sys.stdout.write(f"{kind:24}{figure:12,.2f}\n")
 
 
 if __name__ == "__main__":

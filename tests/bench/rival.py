@@ -8,12 +8,10 @@ clock's time away, and of the processor's no more than what they push out of its
 
 import asyncio
 import sys
-import threading
 import time
-from typing import Any
 
-from pyraft_lab.network.broker import free_port
 from pyraft_lab.runtime.bench import COMMAND, cluster, measure
+from pyraft_lab.terminal.peers import environment, measure_peer
 
 OUTSTANDING, BATCH = 4096, 64
 
@@ -34,51 +32,16 @@ async def ours_in_batches(seconds: float) -> tuple[float, float]:
         return done / (time.perf_counter() - began), (time.process_time() - cpu) / done * 1e6
 
 
-def theirs(seconds: float, **settings: Any) -> tuple[float, float]:
-    """The same of PySyncObj."""
-    from pysyncobj import SyncObj, SyncObjConf, replicated
-
-    class Table(SyncObj):  # type: ignore[misc]
-        def __init__(self, me: str, others: list[str]) -> None:
-            super().__init__(me, others, SyncObjConf(commandsQueueSize=1_000_000, **settings))
-            self.data: dict[str, bytes] = {}
-
-        @replicated  # type: ignore[untyped-decorator]
-        def put(self, key: str, value: bytes) -> None:
-            self.data[key] = value
-
-    places = [f"127.0.0.1:{free_port()}" for _ in range(3)]
-    nodes = [Table(me, [other for other in places if other != me]) for me in places]
-    ready = threading.Event()
-    while not all(node.isReady() for node in nodes):
-        ready.wait(0.05)
-    leader = next(node for node in nodes if node._isLeader())  # noqa: SLF001 (it has no public name)
-    leader.put("x", b"", sync=True)
-    room, done = threading.Semaphore(OUTSTANDING), 0
-
-    def called_back(_result: object, _error: object) -> None:
-        nonlocal done
-        done += 1
-        room.release()
-
-    began, cpu = time.perf_counter(), time.process_time()
-    while time.perf_counter() < began + seconds:
-        if room.acquire(timeout=0.1):
-            leader.put("x", b"v" * 80, callback=called_back)
-    result = done / (time.perf_counter() - began), (time.process_time() - cpu) / max(done, 1) * 1e6
-    for node in nodes:
-        node.destroy()
-    return result
-
-
 def main(rounds: int = 3, seconds: float = 3.0) -> int:
     """Print each round and the least processor's time for a write; 0 if ours is ahead both ways."""
+    python = environment()
     table: dict[str, list[tuple[float, float]]] = {"ours": [], "ours, batches of 64": [], "PySyncObj": []}
     for _ in range(rounds):
         speed = asyncio.run(measure(outstanding=OUTSTANDING, seconds=seconds))
         table["ours"].append((speed.writes, speed.cpu))
         table["ours, batches of 64"].append(asyncio.run(ours_in_batches(seconds)))
-        table["PySyncObj"].append(theirs(seconds))
+        peer = measure_peer(python, outstanding=OUTSTANDING, seconds=seconds)
+        table["PySyncObj"].append((peer.writes, peer.cpu))
     least = {name: min(cpu for _, cpu in runs) for name, runs in table.items()}
     for name, runs in table.items():
         told = ", ".join(f"{writes:,.0f}/s at {cpu:.0f} µs" for writes, cpu in runs)

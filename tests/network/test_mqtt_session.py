@@ -22,6 +22,25 @@ async def test_the_last_words_of_a_line_still_leave(any_broker: Broker) -> None:
     assert heard == [*(f"news {number}" for number in range(100)), "bye "]
 
 
+async def test_what_the_socket_has_no_room_for_leaves_when_it_has(any_broker: Broker) -> None:
+    network, sizes, all_heard = MqttNetwork(any_broker.url), list[int](), asyncio.Event()
+
+    def hear(_topic: str, payload: bytes) -> None:
+        sizes.append(len(payload))
+        if len(sizes) == 40:
+            all_heard.set()
+
+    async with (
+        MqttSession(network, "listener", topics=["news"], deliver=hear),
+        MqttSession(network, "speaker", topics=[], deliver=lambda *_: None) as speaker,
+    ):
+        for number in range(40):
+            speaker.publish("news", bytes((1 << 19) + number))
+        async with asyncio.timeout(60):
+            await all_heard.wait()
+    assert sizes == [(1 << 19) + number for number in range(40)]
+
+
 async def test_a_line_closes_even_where_its_broker_has_just_gone(any_broker: Broker) -> None:
     """Over and over: the end of the connection and the wish to end must not swallow each other."""
     for _ in range(10):

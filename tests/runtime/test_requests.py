@@ -9,13 +9,17 @@ from msgspec.structs import replace
 
 from pyraft_lab.engine.commands import Accepted, Refuse
 from pyraft_lab.engine.engine import step
-from pyraft_lab.engine.log import Noop, Normal
+from pyraft_lab.engine.log import Entry, Noop, Normal
 from pyraft_lab.engine.membership import Batch
 from pyraft_lab.engine.requests import room_for
 from pyraft_lab.engine.state import RaftState
-from pyraft_lab.errors import BadCommand, Fatal, OutcomeUnknown, Overloaded, Stopped
+from pyraft_lab.engine.types import LogId
+from pyraft_lab.errors import BadCommand, Fatal, OutcomeUnknown, Overloaded, Stopped, Timeout
+from pyraft_lab.pending_requests import WriteApplied
 from pyraft_lab.runtime.cluster import LocalCluster
-from pyraft_lab.runtime.requests import Call, merged
+from pyraft_lab.runtime.requests import Call, OpenRequests, merged
+from pyraft_lab.runtime.virtual_time import run_virtually
+from pyraft_lab.session import Value
 from tests.engine.builders import EAGER, leader
 from tests.parity.language import CONFIG
 
@@ -29,7 +33,7 @@ def numbered(sizes: list[list[int]], state: RaftState) -> list[Call]:
     for place, call in enumerate(sizes):
         payloads = [Normal(b"x" * size) if size else Noop() for size in call]
         expected_leader = (state.vote.term, state.vote.node) if place % 3 == 2 else None
-        made.append((range(first, first + len(call)), payloads, expected_leader))
+        made.append(Call(range(first, first + len(call)), payloads, expected_leader))
         first += len(call)
     return made
 
@@ -52,9 +56,9 @@ def test_a_call_is_accepted_or_refused_as_if_it_had_come_alone(sizes: list[list[
     made = numbered(sizes, state)
     ordered = [
         call
-        for expected_leader in dict.fromkeys(call[2] for call in made)
+        for expected_leader in dict.fromkeys(call.leader for call in made)
         for call in made
-        if call[2] == expected_leader
+        if call.leader == expected_leader
     ]
     assert fates(state, [made]) == fates(state, [[call] for call in ordered])
 
@@ -62,6 +66,57 @@ def test_a_call_is_accepted_or_refused_as_if_it_had_come_alone(sizes: list[list[
 def test_without_a_limit_all_calls_are_one_event() -> None:
     state = leader(1, [1])
     assert len(merged(numbered([[1000], [0], [5]][:2], state), room_for(state))) == 1
+
+
+def opened(deadline: float) -> OpenRequests:
+    """The open requests of node 1, which nobody takes."""
+    return OpenRequests(lambda: None, lambda _: None, node=1, deadline=deadline)
+
+
+def applied(request: int) -> WriteApplied:
+    """The outcome of a write."""
+    return WriteApplied(request, Entry(LogId(1, 1, request), Noop()), Value(request))
+
+
+def test_each_call_ends_at_its_own_deadline_and_its_requests_stay_open() -> None:
+    async def calls() -> None:
+        requests = opened(deadline=30.0)
+        write, read = requests.write((Noop(),), None, "a write"), requests.read("index")
+        unnamed = requests.write((Noop(),))
+        await asyncio.sleep(20.0)
+        later = requests.write((Noop(),), None, "a write")
+        with pytest.raises(OutcomeUnknown, match="a write was not decided within 30 s"):
+            await write
+        with pytest.raises(Timeout, match="a read"):
+            await read
+        await asyncio.sleep(10.0)
+        assert not later.done()
+        assert len(requests) == 4, "what becomes of them is not known yet"
+        requests.settle([applied(1), applied(3)])
+        assert await unnamed == (applied(3),), "a call without a name has no deadline"
+        with pytest.raises(OutcomeUnknown):
+            await later
+
+    run_virtually(calls())
+
+
+async def test_a_batch_is_answered_when_none_of_its_writes_is_open_in_their_order() -> None:
+    requests = opened(deadline=30.0)
+    done = requests.write((Noop(), Noop(), Noop()))
+    requests.settle([applied(3), applied(1)])
+    assert not done.done()
+    requests.settle([applied(2)])
+    assert await done == [applied(1), applied(2), applied(3)]
+    assert await requests.write(()) == (), "no writes are answered at once"
+
+
+async def test_a_caller_that_gave_up_disturbs_nobody() -> None:
+    requests = opened(deadline=30.0)
+    gone, other = requests.write((Noop(),)), requests.write((Noop(),))
+    gone.cancel()
+    requests.settle([applied(1), applied(2)])
+    assert await other == (applied(2),)
+    assert len(requests) == 0
 
 
 async def test_writes_that_wait_together_are_refused_one_by_one_beyond_the_limit() -> None:

@@ -28,9 +28,9 @@ def test_an_environment_that_is_complete_is_used_again(monkeypatch: pytest.Monke
 
 
 def test_the_speed_of_a_run_is_read_and_a_failed_run_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peers, "PROGRAM", 'import sys; print(\'{"writes": %s, "p50": 2.5}\' % sys.argv[1])')
+    monkeypatch.setattr(peers, "PROGRAM", 'import sys; print(\'{"writes": %s, "p50": 2.5, "cpu": 9.0}\' % sys.argv[1])')
     assert measure_peer(Path(sys.executable), outstanding=64, seconds=0.1) == PeerSpeed(
-        outstanding=64, writes=64.0, p50=2.5
+        outstanding=64, writes=64.0, p50=2.5, cpu=9.0
     )
     monkeypatch.setattr(peers, "PROGRAM", "raise SystemExit('no quorum')")
     with pytest.raises(PyraftError, match="no quorum"):
@@ -38,5 +38,5 @@ def test_the_speed_of_a_run_is_read_and_a_failed_run_is_an_error(monkeypatch: py
 
 
 def test_the_median_run_is_one_of_the_runs() -> None:
-    runs = [PeerSpeed(writes=writes, p50=1.0) for writes in (3.0, 1.0, 2.0)]
+    runs = [PeerSpeed(writes=writes, p50=1.0, cpu=1.0) for writes in (3.0, 1.0, 2.0)]
     assert median_of(runs) is runs[2]
