@@ -13,8 +13,8 @@ import os
 import random
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
@@ -105,6 +105,15 @@ class Writer:
         return (SaveVote(Vote(self.term, 1)), *chunks, *chunks[-1:], InstallSnapshot(meta)), data
 
 
+@asynccontextmanager
+async def _closing(storage: Storage) -> AsyncIterator[Storage]:
+    """A storage that is closed however its use ends."""
+    try:
+        yield storage
+    finally:
+        await storage.close()
+
+
 async def _random_batches(fresh: Callable[[], Callable[[], Storage]], draw: Draw, place: Path | None) -> None:
     """Write random batches to a storage; every few batches it is killed, and must hold what it was given."""
     chance = random.Random(draw.seed)
@@ -133,9 +142,8 @@ async def _survives_a_kill(place: Path, expected: Disk) -> None:
     copy = place.with_name(f"{place.name}-killed")
     shutil.copytree(place, copy, ignore=shutil.ignore_patterns("lock*"))
     try:
-        storage = SqliteStorage(copy)
-        found = await storage.load()
-        await storage.close()
+        async with _closing(SqliteStorage(copy)) as storage:
+            found = await storage.load()
         same("the vote after a kill", found.vote, expected.vote)
         same("the entries after a kill", tuple(found.log), tuple(expected.log))
         same("the snapshot after a kill", found.snapshot, expected.snapshot)
@@ -148,15 +156,14 @@ async def _survives_a_kill(place: Path, expected: Disk) -> None:
 
 async def _notices_damage(place: Path, chance: random.Random) -> None:
     """After damage a storage refuses to load, or it holds what it held before."""
-    storage = SqliteStorage(place)
-    await storage.load()
-    await storage.write([SaveVote(Vote(2, 1)), append(1, 9)])
     data = chance.randbytes(300)
     meta = snapshot(4, data)
-    await storage.put_snapshot(meta, data)
-    await storage.write([SaveSnapshot(meta), Purge(LogId(1, 1, 2))])
-    before = await storage.load()
-    await storage.close()
+    async with _closing(SqliteStorage(place)) as storage:
+        await storage.load()
+        await storage.write([SaveVote(Vote(2, 1)), append(1, 9)])
+        await storage.put_snapshot(meta, data)
+        await storage.write([SaveSnapshot(meta), Purge(LogId(1, 1, 2))])
+        before = await storage.load()
     for name, damage in DAMAGES.items():
         broken = place.with_name(f"{place.name}-{name.replace(' ', '-')}")
         shutil.copytree(place, broken)
@@ -165,23 +172,20 @@ async def _notices_damage(place: Path, chance: random.Random) -> None:
 
 
 async def _is_noticed(place: Path, name: str, before: Disk, meta: SnapshotMeta) -> None:
-    storage = SqliteStorage(place)
-    try:
-        found = await storage.load()
-        await storage.snapshot(meta)
-    except (PyraftError, sqlite3.Error):
-        return
-    finally:
-        await storage.close()
+    async with _closing(SqliteStorage(place)) as storage:
+        try:
+            found = await storage.load()
+            await storage.snapshot(meta)
+        except (PyraftError, sqlite3.Error):
+            return
     same(f"the disk after {name}", (found.vote, tuple(found.log), found.snapshot),
          (before.vote, tuple(before.log), before.snapshot))  # fmt: skip
 
 
 def _run_sql(place: Path, statement: str) -> None:
-    database = sqlite3.connect(place / NAME, isolation_level=None)
-    database.execute(statement)
-    database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    database.close()
+    with closing(sqlite3.connect(place / NAME, isolation_level=None)) as database:
+        database.execute(statement)
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _zero(place: Path) -> None:
@@ -265,25 +269,24 @@ def _noted_syncs() -> Iterator[dict[int, int]]:
 
 async def _syncs(place: Path) -> None:
     """Snapshots and their names are synced before the database names them; every commit waits for the disk."""
-    storage = SqliteStorage(place)
     with _noted_syncs() as synced:
-        await storage.load()
-        for last, saves in ((2, True), (4, False)):
-            data = b"x" * 150
-            meta = snapshot(last, data)
-            before = set(_files(place))
-            synced.clear()
-            if saves:
-                await storage.write([append(1, 6)])
-                await storage.put_snapshot(meta, data)
-                await storage.write([SaveSnapshot(meta)])
-            else:
-                await storage.write([*arriving(meta, data, 60), InstallSnapshot(meta)])
-            for path in sorted(set(_files(place)) - before):
-                found = path.stat()
-                same(f"the bytes of {path.name} that are synced", synced.get(found.st_ino, 0), found.st_size)
-            same("the directory is synced", os.name == "nt" or _inode(place) in synced, expected=True)
-    await storage.close()
+        async with _closing(SqliteStorage(place)) as storage:
+            await storage.load()
+            for last, saves in ((2, True), (4, False)):
+                data = b"x" * 150
+                meta = snapshot(last, data)
+                before = set(_files(place))
+                synced.clear()
+                if saves:
+                    await storage.write([append(1, 6)])
+                    await storage.put_snapshot(meta, data)
+                    await storage.write([SaveSnapshot(meta)])
+                else:
+                    await storage.write([*arriving(meta, data, 60), InstallSnapshot(meta)])
+                for path in sorted(set(_files(place)) - before):
+                    found = path.stat()
+                    same(f"the bytes of {path.name} that are synced", synced.get(found.st_ino, 0), found.st_size)
+                same("the directory is synced", os.name == "nt" or _inode(place) in synced, expected=True)
     with closing(connect(place)) as database:
         level = database.execute("PRAGMA synchronous").fetchone()[0]
     same("PRAGMA synchronous, where 2 is FULL,", level >= 2, expected=True)
@@ -312,18 +315,18 @@ async def _is_locked(place: Path) -> None:
 
 async def _fails_whole(storage: Storage) -> None:
     """A batch that cannot be written leaves nothing behind; no later one is written before the storage is reopened."""
-    await storage.load()
-    await storage.write([SaveVote(Vote(1, 1)), append(1, 3)])
-    before = await storage.load()
     batches: Sequence[Sequence[StorageCommand]] = ([SaveVote(Vote(2, 2)), append(9, 9)], [append(4, 4)])
-    for later in batches:  # index 4 is due in the first one, and not 9
-        try:
-            await storage.write(later)
-        except StorageFailed:
-            continue
-        raise AssertionError(f"after a failure, or with a gap, {later} is written")
-    after = await storage.load()
-    await storage.close()
+    async with _closing(storage):
+        await storage.load()
+        await storage.write([SaveVote(Vote(1, 1)), append(1, 3)])
+        before = await storage.load()
+        for later in batches:  # index 4 is due in the first one, and not 9
+            try:
+                await storage.write(later)
+            except StorageFailed:
+                continue
+            raise AssertionError(f"after a failure, or with a gap, {later} is written")
+        after = await storage.load()
     same("the disk after a batch that failed", (after.vote, tuple(after.log)), (before.vote, tuple(before.log)))
 
 
