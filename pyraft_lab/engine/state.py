@@ -315,7 +315,7 @@ class RaftState(Struct, frozen=True, kw_only=True, gc=False):
         return {one.peer: one.matched for one in peers} | {self.id: self.stored.index}
 
 
-class Step(Struct, frozen=True):
+class Step(Struct, frozen=True, gc=False):
     """One step of Raft: state before, event, state after, commands. Traces, figures and checks are functions of steps.
 
     ``rules`` is the table that decided it (``None``: Raft's own, ``RAFT``), so that an explanation of the step asks the

@@ -3,7 +3,6 @@
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -27,7 +26,7 @@ class ExternalAction(Struct, frozen=True, array_like=True):
     action: Action
 
 
-class PastMoment(NamedTuple):
+class PastMoment(Struct, frozen=True, gc=False):
     """An action and its time; with a checkpoint it is enough to replay any later world."""
 
     now: Micros

@@ -150,17 +150,8 @@ class Transition:
         if fate is Fate.FLYING:
             delay = self._arrival(src, leaving.dst, weather)
             due = self.schedule(delay, Deliver(id), leaving.cause).time / SECOND
-        flight = Flight(
-            id=id,
-            src=src.id,
-            dst=leaving.dst,
-            message=leaving.message,
-            sent=self.now / SECOND,
-            cause=leaving.cause,
-            due=due,
-            reply_to=leaving.reply_to,
-            fate=fate,
-        )
+        sent, cause, message = self.now / SECOND, leaving.cause, leaving.message
+        flight = Flight(id, src.id, leaving.dst, message, sent, cause, due, leaving.reply_to, fate=fate)
         self.sent.append(flight)
         if fate is Fate.FLYING:
             self.flights[id] = flight
@@ -199,25 +190,25 @@ class Transition:
 
     def world_after(self) -> World:
         """The world after the action."""
-        return World(
-            setting=self.world.setting,
-            weather=self.weather,
-            nodes=self.nodes,
-            now=self.now,
-            event_queue=tuple(self.event_queue),
-            flights=self.flights,
-            cuts=self.cuts,
-            held=self.held,
-            delayed=self.delayed,
-            calls=self.calls,
-            changes=self.changes,
-            clients=self.clients,
-            asked=self.asked,
-            events=self.world.events + 1,
-            sequence=self.sequence,
-            messages=self.messages,
-            requests=self.requests,
-            own_requests=self.own_requests,
+        return World(  # in order and without names, as each action makes one
+            self.world.setting,
+            self.weather,
+            self.nodes,
+            self.now,
+            tuple(self.event_queue),
+            self.flights,
+            self.cuts,
+            self.held,
+            self.delayed,
+            self.calls,
+            self.changes,
+            self.clients,
+            self.asked,
+            self.world.events + 1,
+            self.sequence,
+            self.messages,
+            self.requests,
+            self.own_requests,
         )
 
     def record(self) -> Record:
