@@ -137,7 +137,9 @@ class SimulatedDriver:
     def step(self, event: Event, received: MessageId | None = None) -> None:
         """Call the engine's ``step`` with an event and execute its commands."""
         self.received = received
-        step = with_overdue(self.transition.world.setting.engine.step(self.state, event), self.overdue)
+        step = self.transition.world.setting.engine.step(self.state, event)
+        if self.overdue:
+            step = with_overdue(step, self.overdue)
         self.transition.step, self.state = step, step.after
         for command in step.commands:
             self._execute(command)
@@ -145,7 +147,8 @@ class SimulatedDriver:
             self._write()
         if self.state.halted:
             self.stop()
-        self._mind_orphans()
+        if self.pending.writes or self.giving_up:
+            self._mind_orphans()
 
     def _execute(self, command: Command) -> None:
         match command:

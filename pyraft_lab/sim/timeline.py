@@ -14,7 +14,7 @@ from pyraft_lab.sim.conditions import SECOND, Micros
 from pyraft_lab.sim.world import Action, World
 from pyraft_lab.trace.record import EventId, Record
 
-STRIDE = 64
+STRIDE = 128
 """Events between two checkpoints; a fork into the past replays no more than these."""
 
 
