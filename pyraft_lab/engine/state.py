@@ -255,7 +255,12 @@ class RaftState(Struct, frozen=True, kw_only=True, gc=False):
     @property
     def membership(self) -> Membership:
         """The effective membership: the last in the log, committed or not (§6)."""
-        return self.membership_at(self.disk.log.last.index)
+        log = self.disk.log
+        if not log.configs:
+            return self.membership_at(log.last.index)
+        payload = log.entry(log.configs[-1]).payload  # asked twice an event: straight to the last one
+        assert isinstance(payload, Configuration), "configs holds the places of membership entries"
+        return payload.membership
 
     @property
     def membership_id(self) -> LogId:
@@ -315,7 +320,7 @@ class RaftState(Struct, frozen=True, kw_only=True, gc=False):
         return {one.peer: one.matched for one in peers} | {self.id: self.stored.index}
 
 
-class Step(Struct, frozen=True):
+class Step(Struct, frozen=True, gc=False):
     """One step of Raft: state before, event, state after, commands. Traces, figures and checks are functions of steps.
 
     ``rules`` is the table that decided it (``None``: Raft's own, ``RAFT``), so that an explanation of the step asks the

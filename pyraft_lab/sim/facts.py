@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
+from pyraft_lab.engine.events import Receive
 from pyraft_lab.engine.log import Entry, Log
 from pyraft_lab.engine.state import Leader, RaftState, Step
 from pyraft_lab.engine.types import Index, LogId, NodeId, Term
@@ -72,6 +73,11 @@ class Halted(Struct, frozen=True, tag=True):
 
 Fact = Elected | Committed | Restored | TruncatedByLeader | Truncated | Uncommitted | Forgotten | Halted
 Facts = tuple[Fact, ...]
+
+
+def is_idle(step: Step) -> bool:
+    """Whether a message arrived and changed nothing: what such a step does to the state was checked before."""
+    return step.before is step.after and type(step.event) is Receive
 
 
 def facts_of(step: Step) -> Facts:

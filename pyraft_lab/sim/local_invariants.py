@@ -33,6 +33,7 @@ from pyraft_lab.engine.state import Candidate, Disk, Leader, PreCandidate, Progr
 from pyraft_lab.engine.timers import ELECTION, VOTE_LEASE, Timer, lease
 from pyraft_lab.engine.types import Index, NodeId, RequestId, Term, Vote
 from pyraft_lab.sim.conditions import Micros
+from pyraft_lab.sim.facts import is_idle
 from pyraft_lab.sim.properties import Violation
 from pyraft_lab.sim.safety import has_entry, has_majority
 from pyraft_lab.sim.world import Node, World
@@ -93,7 +94,9 @@ def as_violations(
     found: Sequence[tuple[str, str]], record: Record, world: World, *, strict: bool
 ) -> Sequence[Violation]:
     """What a record was found to violate, without what is left out under the rules in use; all of it if ``strict``."""
-    skipped = {} if strict or not found else left_out(world.setting.engine.rules)
+    if not found:
+        return []
+    skipped = {} if strict else left_out(world.setting.engine.rules)
     return [
         Violation(name=name, what=what, event=record.id, time=record.time)
         for name, what in found
@@ -133,17 +136,18 @@ class LocalInvariants:
 
     def check(self, record: Record, world: World) -> Sequence[Violation]:
         """The local invariants that the record violates."""
-        if record.step is None:
+        step = record.step
+        if step is None:
             self._watch_faults(record, world)
-        elif type(record.step.event) is Fire:
-            self._watch_timers(record, record.step.event.timer, world)
+        elif type(step.event) is Fire:
+            self._watch_timers(record, step.event.timer, world)
         self.earlier = world
         found = [*self._replied(record)] if record.replies else []
         for flight in record.sent:
             if flight.copy_of is None and type(flight.message) is not HeartbeatRequest:
                 found += self._sent(record.id, flight, world)
-        if record.step is not None:
-            found += self._step(record.id, record.step, world)
+        if step is not None and not is_idle(step):
+            found += self._step(record.id, step, world)
         return as_violations(found, record, world, strict=self.strict)
 
     def _watch_faults(self, record: Record, world: World) -> None:

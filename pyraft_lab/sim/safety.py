@@ -33,6 +33,7 @@ from pyraft_lab.sim.facts import (
     TruncatedByLeader,
     Uncommitted,
     facts_of,
+    is_idle,
 )
 from pyraft_lab.sim.properties import Violation
 from pyraft_lab.sim.run_history import RunHistory
@@ -157,10 +158,13 @@ class Safety:
 
     def check(self, record: Record, world: World) -> Sequence[Violation]:
         """The violations in a record."""
-        found = [] if record.step is None else [*self._step(record.id, record.step, world)]
+        step = record.step
+        found = [] if step is None or is_idle(step) else [*self._step(record.id, step, world)]
         for flight in record.sent:
             if type(flight.message) in _PROMISES and flight.copy_of is None:  # a duplicate is not a second promise
                 found += self._promises(record.id, flight, world)
+        if not found:
+            return []
         return [Violation(name=name, what=what, event=record.id, time=record.time) for name, what in found]
 
     def _step(self, event: EventId, step: Step, world: World) -> Broken:

@@ -106,30 +106,30 @@ class SimulatedDriver:
             self.transition.delayed |= {self.id}
         elif self.transition.delayed:
             self.transition.delayed -= {self.id}
-        return Node(
-            id=self.id,
-            state=self.state,
-            machine=self.machine,
-            synced=self.synced,
-            disk_faults=self.health,
-            acked_unwritten=self.acked_unwritten,
-            incarnation=self.incarnation,
-            up=self.up,
-            paused=self.paused,
-            rate=self.rate,
-            batches=self.batches,
-            pending=self.pending,
-            snapshots=self.snapshots,
-            arriving=self.arriving,
-            building=self.building,
-            timers=self.timers,
-            overdue=self.overdue,
-            giving_up=self.giving_up,
-            arrivals=self.arrivals,
-            busy=self.busy,
-            sent=self.sent,
-            drawn=self.drawn,
-            wrote=self.wrote,
+        return Node(  # in order and without names: msgspec looks each name up, and every event comes here
+            self.id,
+            self.state,
+            self.machine,
+            self.synced,
+            self.health,
+            self.acked_unwritten,
+            self.incarnation,
+            self.up,
+            self.paused,
+            self.rate,
+            self.batches,
+            self.pending,
+            self.snapshots,
+            self.arriving,
+            self.building,
+            self.timers,
+            self.overdue,
+            self.giving_up,
+            self.arrivals,
+            self.busy,
+            self.sent,
+            self.drawn,
+            self.wrote,
         )
 
     # Raft
@@ -137,7 +137,9 @@ class SimulatedDriver:
     def step(self, event: Event, received: MessageId | None = None) -> None:
         """Call the engine's ``step`` with an event and execute its commands."""
         self.received = received
-        step = with_overdue(self.transition.world.setting.engine.step(self.state, event), self.overdue)
+        step = self.transition.world.setting.engine.step(self.state, event)
+        if self.overdue:
+            step = with_overdue(step, self.overdue)
         self.transition.step, self.state = step, step.after
         for command in step.commands:
             self._execute(command)
@@ -145,7 +147,8 @@ class SimulatedDriver:
             self._write()
         if self.state.halted:
             self.stop()
-        self._mind_orphans()
+        if self.pending.writes or self.giving_up:
+            self._mind_orphans()
 
     def _execute(self, command: Command) -> None:
         match command:

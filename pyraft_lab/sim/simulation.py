@@ -317,7 +317,7 @@ class Simulation(Controls):
     def fork(self, at: Record | EventId | float | None = None, *, rules: Rules | None = None) -> "Simulation":
         """A simulation that continues from now, or from a record, event id or time (a float, seconds) of the past.
 
-        The original does not change. Both share the past, and at most 64 events are replayed. With ``rules`` the
+        The original does not change. Both share the past, and at most 128 events are replayed. With ``rules`` the
         servers follow these from that point. Raises ``RecordNotFound`` for a point that is not in the past.
         """
         fork = copy(self)
@@ -418,7 +418,7 @@ class Simulation(Controls):
 
     def _do(self, action: Action, at: Micros = 0, *, decided: bool = True) -> Record:
         """Apply an action, after the overdue timers that must fire before it; every change of the world comes here."""
-        while first := fires_before(self._world, action):
+        while self._world.delayed and (first := fires_before(self._world, action)):
             self._do(first, at, decided=decided)
         self._world, record, ends = apply(self._world, action, at)
         if isinstance(action, Invoke):

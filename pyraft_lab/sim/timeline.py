@@ -3,7 +3,6 @@
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -15,7 +14,7 @@ from pyraft_lab.sim.conditions import SECOND, Micros
 from pyraft_lab.sim.world import Action, World
 from pyraft_lab.trace.record import EventId, Record
 
-STRIDE = 64
+STRIDE = 128
 """Events between two checkpoints; a fork into the past replays no more than these."""
 
 
@@ -27,7 +26,7 @@ class ExternalAction(Struct, frozen=True, array_like=True):
     action: Action
 
 
-class PastMoment(NamedTuple):
+class PastMoment(Struct, frozen=True, gc=False):
     """An action and its time; with a checkpoint it is enough to replay any later world."""
 
     now: Micros

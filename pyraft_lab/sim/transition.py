@@ -15,7 +15,7 @@ from pyraft_lab.sim.asked import Asked
 from pyraft_lab.sim.conditions import SECOND, Micros, Purpose, Weather, chance, sample
 from pyraft_lab.sim.disk import WaitingForSync
 from pyraft_lab.sim.world import Deliver, Pending, ScheduledAction, World
-from pyraft_lab.trace.record import EventId, Fate, Flight, Kind, MessageId, Record, record_step, reply
+from pyraft_lab.trace.record import EventId, Fate, Flight, Kind, MessageId, Record, Reply, record_step, reply
 
 
 class Completed(Struct, frozen=True, kw_only=True):
@@ -150,27 +150,18 @@ class Transition:
         if fate is Fate.FLYING:
             delay = self._arrival(src, leaving.dst, weather)
             due = self.schedule(delay, Deliver(id), leaving.cause).time / SECOND
-        flight = Flight(
-            id=id,
-            src=src.id,
-            dst=leaving.dst,
-            message=leaving.message,
-            sent=self.now / SECOND,
-            cause=leaving.cause,
-            due=due,
-            reply_to=leaving.reply_to,
-            fate=fate,
-        )
+        sent, cause, message = self.now / SECOND, leaving.cause, leaving.message
+        flight = Flight(id, src.id, leaving.dst, message, sent, cause, due, leaving.reply_to, fate=fate)
         self.sent.append(flight)
         if fate is Fate.FLYING:
             self.flights[id] = flight
-            if self._happens(weather.duplicate, Purpose.DUPLICATE, src):
+            if weather.duplicate and self._happens(weather.duplicate, Purpose.DUPLICATE, src):
                 self.copy(flight, sample(weather.latency, self.draw(Purpose.COPY, src.id, src.sent)))
 
     def _fate(self, src: Sender, dst: NodeId, weather: Weather) -> Fate:
         if (src.id, dst) in self.cuts:
             return Fate.CUT
-        return Fate.LOST if self._happens(weather.loss, Purpose.LOSS, src) else Fate.FLYING
+        return Fate.LOST if weather.loss and self._happens(weather.loss, Purpose.LOSS, src) else Fate.FLYING
 
     def copy(self, flight: Flight, delay: Micros) -> None:
         """Send a duplicate of a message; it arrives after ``delay`` microseconds."""
@@ -184,12 +175,12 @@ class Transition:
         return self.messages
 
     def _happens(self, likely: float, purpose: Purpose, src: Sender) -> bool:
-        return likely > 0 and self.draw(purpose, src.id, src.sent) < likely
+        return self.draw(purpose, src.id, src.sent) < likely
 
     def _arrival(self, src: Sender, dst: NodeId, weather: Weather) -> Micros:
         """The travel time of a message; it arrives after earlier ones on its link, unless it is reordered."""
         delay = sample(weather.latency, self.draw(Purpose.LATENCY, src.id, src.sent))
-        if self._happens(weather.reorder, Purpose.REORDER, src):
+        if weather.reorder and self._happens(weather.reorder, Purpose.REORDER, src):
             return delay + sample((0.0, 2 * weather.latency[-1]), self.draw(Purpose.COPY, src.id, src.sent))
         arrival = max(self.now + delay, src.arrivals.get(dst, 0))
         src.arrivals = {**src.arrivals, dst: arrival}
@@ -199,30 +190,30 @@ class Transition:
 
     def world_after(self) -> World:
         """The world after the action."""
-        return World(
-            setting=self.world.setting,
-            weather=self.weather,
-            nodes=self.nodes,
-            now=self.now,
-            event_queue=tuple(self.event_queue),
-            flights=self.flights,
-            cuts=self.cuts,
-            held=self.held,
-            delayed=self.delayed,
-            calls=self.calls,
-            changes=self.changes,
-            clients=self.clients,
-            asked=self.asked,
-            events=self.world.events + 1,
-            sequence=self.sequence,
-            messages=self.messages,
-            requests=self.requests,
-            own_requests=self.own_requests,
+        return World(  # in order and without names, as each action makes one
+            self.world.setting,
+            self.weather,
+            self.nodes,
+            self.now,
+            tuple(self.event_queue),
+            self.flights,
+            self.cuts,
+            self.held,
+            self.delayed,
+            self.calls,
+            self.changes,
+            self.clients,
+            self.asked,
+            self.world.events + 1,
+            self.sequence,
+            self.messages,
+            self.requests,
+            self.own_requests,
         )
 
     def record(self) -> Record:
         """The record of the action."""
-        replies = tuple([reply(one.request, one.value if one.error is None else one.error) for one in self.ended])
+        replies = tuple(map(_reply, self.ended))
         if self.step is not None:
             return record_step(
                 self.step,
@@ -247,3 +238,7 @@ class Transition:
             replies=replies,
             detail=self.detail,
         )
+
+
+def _reply(ended: Completed) -> Reply:
+    return reply(ended.request, ended.value if ended.error is None else ended.error)

@@ -347,7 +347,7 @@ class Building(Struct, frozen=True):
     machine: Sessions
 
 
-class Node(Struct, frozen=True, kw_only=True):
+class Node(Struct, frozen=True):
     """One server with its disk, machine and timers.
 
     ``synced`` is what its disk would hold after a power failure now; ``state.disk`` is what was written. ``batches``
@@ -391,7 +391,7 @@ class Setting(Struct, frozen=True, kw_only=True):
     machine: Any
 
 
-class World(Struct, frozen=True, kw_only=True):
+class World(Struct, frozen=True):
     """The whole cluster at one instant.
 
     ``calls`` are the open calls of clients, ``changes`` those of them that wait for the end of a joint membership, and

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
-from msgspec.structs import asdict, fields, replace
+from msgspec.structs import fields, replace
 
 from pyraft_lab.arguments import from_json
 from pyraft_lab.engine.commands import (
@@ -48,7 +48,7 @@ Changed = msgspec.defstruct(
 """The fields of a state that a step changed; the others are ``UNSET``."""
 
 
-class Line(Struct, kw_only=True, omit_defaults=True):
+class Line(Struct, omit_defaults=True):
     """A record as it is written; ``before`` only where it does not follow from the lines above.
 
     ``rules`` are the names of the rules that are not Raft's own: beside each ``before``, and where they change.
@@ -86,17 +86,17 @@ class Writer:
 
     def line(self, record: Record) -> bytes:
         """One record as JSON; the same record after the same ones gives the same bytes in any process."""
-        line = Line(
-            id=record.id,
-            time=record.time,
-            kind=record.kind,
-            node=record.node,
-            cause=record.cause,
-            peer=record.peer,
-            message=record.message,
-            sent=record.sent,
-            replies=record.replies,
-            detail=record.detail,
+        line = Line(  # in order and without names: msgspec looks each name up
+            record.id,
+            record.time,
+            record.kind,
+            record.node,
+            record.cause,
+            record.peer,
+            record.message,
+            record.sent,
+            record.replies,
+            record.detail,
             state=record.state,
         )
         if record.state is not None:
@@ -167,18 +167,18 @@ class Reader:
         commands = self._sharing.commands(line.commands)
         sent = self._sharing.sent(line.sent, commands)
         return Record(
-            id=line.id,
-            time=line.time,
-            kind=line.kind,
-            node=line.node,
-            cause=line.cause,
-            step=None if line.event is None else self._step(line, line.event, commands),
-            peer=line.peer,
-            message=line.message,
-            sent=sent,
-            replies=line.replies,
-            detail=line.detail,
-            state=line.state,
+            line.id,
+            line.time,
+            line.kind,
+            line.node,
+            line.cause,
+            None if line.event is None else self._step(line, line.event, commands),
+            line.peer,
+            line.message,
+            sent,
+            line.replies,
+            line.detail,
+            line.state,
         )
 
     def _step(self, line: Line, event: Event, commands: tuple[Command, ...]) -> Step:
@@ -311,9 +311,15 @@ def _check_kind(path: Path) -> None:
         require("pandas", "pyarrow")
 
 
+_MEMORY = tuple(field.name for field in fields(RaftState) if field.name not in ("id", "disk"))
+"""The fields of a state that its disk does not give back."""
+
+
 def _difference(step: Step) -> Any:
-    before, after = asdict(step.before), asdict(step.after)
-    changed = {name: value for name, value in after.items() if name != "disk" and value != before[name]}
+    before, after = step.before, step.after
+    if before is after and not step.commands:
+        return Changed()
+    changed = {name: value for name in _MEMORY if (value := getattr(after, name)) != getattr(before, name)}
     if not _same(_folded(step.before.disk, step.commands), step.after.disk):
         changed["disk"] = step.after.disk
     return Changed(**changed)
@@ -336,5 +342,8 @@ _STORED = frozenset({SaveVote, Append, Truncate, SaveSnapshot, Purge, WriteChunk
 
 def _same(folded: Disk, disk: Disk) -> bool:
     """Whether two disks agree, judged by their ends."""
-    ends = ((one.vote, one.snapshot, one.log.start, one.log.last, one.log.byte_size) for one in (folded, disk))
-    return len(set(ends)) == 1
+    return folded is disk or _ends(folded) == _ends(disk)
+
+
+def _ends(disk: Disk) -> tuple[object, ...]:
+    return disk.vote, disk.snapshot, disk.log.start, disk.log.last, disk.log.byte_size

@@ -130,7 +130,7 @@ class Fate(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Flight(Struct, frozen=True, kw_only=True, gc=False):
+class Flight(Struct, frozen=True, gc=False):
     """One message that was sent; ``fate`` is what was known of it then, ``due`` when it should arrive, if known."""
 
     id: MessageId
@@ -145,7 +145,7 @@ class Flight(Struct, frozen=True, kw_only=True, gc=False):
     fate: Fate = Fate.FLYING
 
 
-class Reply(Struct, frozen=True, kw_only=True):
+class Reply(Struct, frozen=True, kw_only=True, gc=False):
     """The end of a client's call: ``value`` where it went well, ``error`` in words where it did not."""
 
     request: RequestId
@@ -154,7 +154,7 @@ class Reply(Struct, frozen=True, kw_only=True):
     error: str = ""
 
 
-class Record(Struct, frozen=True, kw_only=True):
+class Record(Struct, frozen=True, gc=False):
     """One thing that happened.
 
     ``node`` is where (0: to the cluster as a whole), ``cause`` the record that caused it (``None``: from outside),
@@ -252,19 +252,8 @@ def record_step(
     for command in step.commands:
         if type(command) is Alarm or type(command) is Halt:
             detail = f"{detail}; {command}" if detail else str(command)
-    return Record(
-        id=id,
-        time=time,
-        kind=kind or kind_of(step.event),
-        node=step.after.id,
-        cause=cause,
-        step=step,
-        peer=peer_of(step.event),
-        message=message,
-        sent=tuple(sent),
-        replies=tuple(replies),
-        detail=detail,
-    )
+    kind, node, peer = kind or kind_of(step.event), step.after.id, peer_of(step.event)
+    return Record(id, time, kind, node, cause, step, peer, message, tuple(sent), tuple(replies), detail)
 
 
 def reply_to(message: AnyMessage, received: MessageId | None) -> MessageId | None:

@@ -26,6 +26,10 @@ UNRULED = tuple(column for column in EVENTS if column.name != "rule")
 """The columns of events without ``rule``, which takes longer than all others together and is often not needed."""
 
 
+PIECE = 4096
+"""Records that a table reads at once: their rows are packed before Python's collector visits them again and again."""
+
+
 class Growing(Protocol):
     """A table that reads records, each once and in order."""
 
@@ -70,7 +74,8 @@ class GrowingTable:
     def of(self, records: Sequence[Record]) -> Table:
         """The table of these records; the same one as before if there are no new ones."""
         if self._last is None or len(records) > self._count:
-            self._rows.add(records[self._count :])
+            for first in range(self._count, len(records), PIECE):
+                self._rows.add(records[first : first + PIECE])
             self._count, self._first = len(records), records[0].id if records else None
             self._last = self._rows.now()
         return self._last

@@ -127,10 +127,12 @@ class Trace:
     def story(self, start: float | None = None, stop: float | None = None) -> "Story":
         """What happened in plain sentences, with the paper's sections; ``start`` and ``stop`` in seconds."""
         from pyraft_lab.trace.printed import Story
+        from pyraft_lab.trace.sharing import without_collector
         from pyraft_lab.trace.story import story
 
         given.window(start, stop)
-        return Story(story(self.records, start, stop))
+        with without_collector():
+            return Story(story(self.records, start, stop))
 
     def why(self, what: object = None, **fact: object) -> "Explanation":
         """Why an event happened, or a fact is so: its causes, back to a timer or an action from outside."""

@@ -107,7 +107,7 @@ def test_every_moment_of_the_past_can_be_had_again_exactly(at: int) -> None:
     sim.watch(keep)
     sim.run(1)
     sim.write(PUT)
-    sim.run(1)
+    sim.run(3)
     if at + 1 in worlds:
         assert sim.fork(at).world == worlds[at + 1]
     assert sim.fork(at).trace.records == sim.trace.records[: at + 1]

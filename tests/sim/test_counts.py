@@ -1,5 +1,6 @@
 """Costs as counts, which no other program of the machine changes: calls of functions per event, and how they grow."""
 
+import gc
 import subprocess
 import sys
 import tracemalloc
@@ -18,6 +19,7 @@ from pyraft_lab.engine.types import LogId
 from pyraft_lab.runtime.recorder import Recorder, Sent
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.trace.record import Record
+from pyraft_lab.trace.tables import PIECE, table_of
 from tests.bench.scale import Engines, Run, log_of, sessions_of
 
 
@@ -70,12 +72,12 @@ def late(run: Run, early: Calls) -> Calls:
 
 
 def test_an_event_looks_the_membership_up_at_most_three_times(early: Calls) -> None:
-    assert 0 < early.of("engine/log", "configuration") <= 3 * EVENTS
+    assert 0 < early.of("engine/state", "membership") <= 3 * EVENTS
     assert 0 < early.of("engine/log", "entry") <= 4 * EVENTS
 
 
 def test_an_event_makes_few_calls(early: Calls) -> None:
-    assert early.all <= 260 * EVENTS, "380 before membership, leases and memories of checks were found at once"
+    assert early.all <= 225 * EVENTS, "380 before membership, leases and memories of checks were found at once"
 
 
 def test_an_event_asks_seldom_of_what_class_a_value_is(early: Calls) -> None:
@@ -188,13 +190,44 @@ def test_a_step_that_is_not_recorded_builds_no_record_of_its_messages() -> None:
 
 
 def test_values_of_the_engine_are_no_work_for_the_garbage_collector() -> None:
-    import gc
-
     entry = Entry(LogId(1, 1, 1), Normal(b"x"))
     engines = Engines(3)
     engines.write()
     state = engines.states[1]
     assert not any(map(gc.is_tracked, (entry, Append((entry,)), state, state.role, state.disk, state.log)))
+
+
+def kept_by(act: Callable[[], object]) -> tuple[int, int]:
+    """Bytes that remain after ``act``, and objects that the garbage collector visits from now on."""
+    gc.collect()
+    objects = len(gc.get_objects())
+    tracemalloc.start()
+    try:
+        act()
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0], len(gc.get_objects()) - objects
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_recorded_event_keeps_little_and_leaves_the_garbage_collector_nothing_to_visit() -> None:
+    run = Run.of(record=True)
+    run.events(EVENTS)
+    size, objects = kept_by(lambda: run.events(2 * EVENTS))
+    assert size < 1_350 * 2 * EVENTS, "a sixth more before there were half as many checkpoints"
+    assert objects < 2 * EVENTS, "3.7 an event when records, steps and past actions were among them"
+
+
+def test_a_table_packs_its_rows_before_it_reads_the_next_records() -> None:
+    records = Simulation(nodes=3, seed=7).trace.records * (2 * PIECE)
+    tracemalloc.start()
+    try:
+        table = table_of("events", records)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(table) == len(records) > 5 * PIECE
+    assert most < 290 * len(records), "bytes a row; 344 with the rows of all records at once"
 
 
 def test_a_simulation_starts_without_files_capsules_and_stories() -> None:
