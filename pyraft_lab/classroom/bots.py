@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 
-from pyraft_lab.classroom.seat import RoomAddress, take_seat
+from pyraft_lab.classroom.seat import LEAVE_TIMEOUT, RoomAddress, has_vote, remove_change, take_seat
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.types import NodeId
+from pyraft_lab.errors import PyraftError
 from pyraft_lab.runtime.metrics import leader_of
 from pyraft_lab.runtime.remote import Remote
 from pyraft_lab.terminal.link_faults import listed
@@ -20,7 +22,7 @@ MAX_BOTS = 30
 class Bots:
     """Fill up to ``seats`` seats; start more if nodes played by hand would otherwise be a majority.
 
-    Nodes come and go one at a time, and a bot leaves only after the learner that replaces it has a vote.
+    They leave one at a time, and a bot leaves only after the learner that replaces it has a vote.
     """
 
     def __init__(self, place: RoomAddress, remote: Remote, *, seats: int) -> None:
@@ -41,18 +43,23 @@ class Bots:
             await asyncio.sleep(PAUSE)
 
     async def leave(self) -> None:
-        """Stop all automatic nodes, one after the other."""
-        self.seats = 0
-        while self._sitting:
-            self._dismiss(max(self._sitting))
-            await self._wait_until_left()
+        """Stop all automatic nodes; voters that stay remove them together."""
+        self.seats, going = 0, self.nodes
+        if membership_of(self._remote.metrics).voters - going:
+            with suppress(PyraftError):  # each tries to leave by itself then
+                await self._remote.ask_leader(remove_change(going), seconds=LEAVE_TIMEOUT)
+            for stop in self._sitting.values():
+                stop.set()
+        else:
+            for task in self._tasks:
+                task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _adjust(self) -> None:
-        """Start or stop one automatic node if necessary, and wait until that is done."""
-        learners = [node for node in self._remote.metrics if node not in self._sitting]
-        if len(self._sitting) < self._wanted(learners, self.seats):
-            await self._send()
-        elif len(self._sitting) > self._wanted(learners, self.seats) and all(map(self._votes, learners)):
+        """Start the automatic nodes that are missing, which the room admits together; or stop one."""
+        while self._surplus(self.seats) < 0 and await self._send():
+            pass
+        if self._surplus(self.seats) > 0 and all(has_vote(self._remote, node) for node in self._learners()):
             self._dismiss(next(self._dispensable()))
             await self._wait_until_left()
 
@@ -70,9 +77,7 @@ class Bots:
 
     def leaving(self, seats: int) -> Sequence[NodeId]:
         """The automatic nodes that would leave with this number of seats."""
-        learners = [node for node in self._remote.metrics if node not in self._sitting]
-        surplus = len(self._sitting) - self._wanted(learners, seats)
-        return list(self._dispensable())[: max(surplus, 0)]
+        return list(self._dispensable())[: max(self._surplus(seats), 0)]
 
     def _hands(self, left: AbstractSet[NodeId]) -> str:
         """Why these voters could not decide without a node played by hand; empty if they could."""
@@ -80,6 +85,14 @@ class Bots:
         if not playing or Membership((frozenset(left),)).is_quorum(left - playing):
             return ""
         return f"the majority would wait for answers by hand: {listed(playing)}"
+
+    def _surplus(self, seats: int) -> int:
+        """How many automatic nodes are too many; below zero, how many are missing."""
+        return len(self._sitting) - self._wanted(self._learners(), seats)
+
+    def _learners(self) -> list[NodeId]:
+        """The nodes of everybody else."""
+        return [node for node in self._remote.metrics if node not in self._sitting]
 
     def _is_by_hand(self, node: NodeId) -> bool:
         return node in self._remote.players and self._remote.players[node].by_hand
@@ -91,7 +104,8 @@ class Bots:
         thinking = sum(map(self._is_by_hand, learners))
         return max(seats - len(learners), 2 * thinking - len(learners) + 1 if thinking else 0, 0)
 
-    async def _send(self) -> None:
+    async def _send(self) -> bool:
+        """Start an automatic node, and wait until it has its number, and the room a leader; whether it has a seat."""
         stop, node = asyncio.Event(), list[NodeId]()
 
         def told(me: NodeId) -> None:
@@ -103,15 +117,8 @@ class Bots:
         task = asyncio.create_task(take_seat(self._place, self._remote, None, stop, told=told))
         self._tasks.add(task)
         task.add_done_callback(lambda _: self._forget(task, node))
-        await self._remote.until(lambda: task.done() or any(map(self._votes, node)))
-
-    def _votes(self, node: NodeId) -> bool:
-        """Whether the node is a voter of a uniform, committed membership."""
-        leader = leader_of(self._remote.metrics)
-        if leader is None:
-            return False
-        membership = self._remote.metrics[leader].committed_membership
-        return node in membership.voters and not membership.is_joint
+        await self._remote.until(lambda: task.done() or (bool(node) and leader_of(self._remote.metrics) is not None))
+        return not task.done()
 
     def _dispensable(self) -> Iterator[NodeId]:
         """The automatic nodes in the order in which to stop them: the newest first, the leader last."""

@@ -3,31 +3,21 @@
 import argparse
 import asyncio
 import io
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
-from pyraft_lab.classroom.teacher_commands import TeacherCommands
+from pyraft_lab.classroom.seat import remove_change
 from pyraft_lab.classroom.web import SeatPage
-from pyraft_lab.engine.membership import RemoveVoters
-from pyraft_lab.engine.types import NodeId, Term
+from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import ConfigError, PyraftError
 from pyraft_lab.extras import needed
 from pyraft_lab.network import broker as brokers
 from pyraft_lab.network.address import Address
 from pyraft_lab.runtime.metrics import leader_of
-from pyraft_lab.runtime.process import SLOW_NETWORK
 from pyraft_lab.runtime.remote import Remote
-from pyraft_lab.runtime.rpc import ChangeMembership
 from pyraft_lab.terminal import options
 from pyraft_lab.terminal.watch import PAUSE
 
-PACE = 5.0
-"""How much slower the clocks of a room with tabs are at least: a busy tab delays its heartbeats."""
-SLOWEST = 60.0
-"""The slowest pace that a room takes by itself."""
-UNREST = 3
-"""Changes of the term within ``CALM`` election timeouts after which a room slows down."""
-CALM = 10.0
 GONE = 6.0
 """Seconds without a sign of a seat after which it is removed: a closed tab cannot say goodbye, nor come back."""
 
@@ -108,44 +98,9 @@ async def remove_the_gone(remote: Remote) -> None:
     while True:
         here, now = gone(remote), loop.time()
         missing = {node: missing.get(node, now) for node in here}
-        for node in sorted(node for node, since in missing.items() if now - since > GONE):
-            try:
-                await remote.ask_leader(ChangeMembership(RemoveVoters(frozenset({node}))), seconds=GONE)
-            except PyraftError:
-                break  # no leader at present, or another change is going on: later
-        await asyncio.sleep(PAUSE)
-
-
-class PaceKeeper:
-    """How much slower than usual a room runs: by its members, and more while leaders are lost again and again.
-
-    One machine may carry a whole class, and a leader in a tab sends to every member in each round.
-    """
-
-    def __init__(self) -> None:
-        self._extra = 1.0
-        self._term: Term = 0
-        self._changes: list[float] = []
-
-    def pace(self, *, members: int, term: Term, now: float) -> float:
-        """The pace for a room of ``members``, whose highest term is ``term`` at the time ``now`` in seconds."""
-        usual = max(PACE, float(members))
-        longest = SLOW_NETWORK.election_timeout[1] * usual * self._extra
-        changed = [now] if term > self._term > 0 else []
-        self._term = max(term, self._term)
-        self._changes = [*(one for one in self._changes if now - one < CALM * longest), *changed]
-        if len(self._changes) >= UNREST:
-            self._changes, self._extra = [], self._extra * 1.5
-        return min(usual * self._extra, SLOWEST)
-
-
-async def keep_pace(remote: Remote, commands: TeacherCommands) -> None:
-    """Adapt the room's pace until the teacher sets one, or until cancelled."""
-    keeper, loop = PaceKeeper(), asyncio.get_running_loop()
-    while commands.adapts_pace:
-        members = {node for now in remote.metrics.values() for node in now.membership.nodes}
-        term = max((now.term for now in remote.metrics.values()), default=0)
-        commands.adapt_pace(keeper.pace(members=len(members), term=term, now=loop.time()))
+        if left := frozenset(node for node, since in missing.items() if now - since > GONE):
+            with suppress(PyraftError):  # no leader at present, or another change is going on: later
+                await remote.ask_leader(remove_change(left), seconds=GONE)
         await asyncio.sleep(PAUSE)
 
 

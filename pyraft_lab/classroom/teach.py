@@ -13,6 +13,7 @@ from rich.text import Text
 from pyraft_lab.classroom import tabs
 from pyraft_lab.classroom.bots import MAX_BOTS, Bots
 from pyraft_lab.classroom.keys import LineEditor, is_terminal, keys, lines
+from pyraft_lab.classroom.pace import PACE, keep_pace
 from pyraft_lab.classroom.seat import RoomAddress
 from pyraft_lab.classroom.teacher_commands import HELP, TeacherCommands, carried_out
 from pyraft_lab.engine.types import NodeId
@@ -69,12 +70,12 @@ async def _room(chosen: argparse.Namespace, stop: options.Stop, told: str) -> in
     async with connect_to_cluster(chosen) as remote:
         await asyncio.sleep(RETAINED_TIMEOUT)
         bots = Bots(place, remote, seats=chosen.seats)
-        commands = TeacherCommands(remote, bots, Room(pace=chosen.pace or (tabs.PACE if chosen.tabs else 1.0)), stop)
+        commands = TeacherCommands(remote, bots, Room(pace=chosen.pace or (PACE if chosen.tabs else 1.0)), stop)
         commands.publish()
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(bots.run())]
             tasks += [group.create_task(tabs.remove_the_gone(remote))] if chosen.tabs else []
-            tasks += [group.create_task(tabs.keep_pace(remote, commands))] if chosen.tabs and not chosen.pace else []
+            tasks += [group.create_task(keep_pace(remote, commands, has_tabs=chosen.tabs))] if not chosen.pace else []
             front = _screen(chosen.cluster, remote, commands, told) if is_terminal() else _listen(commands, told)
             tasks.append(group.create_task(front))
             await stop.wait()
@@ -191,6 +192,7 @@ def parser() -> argparse.ArgumentParser:
         "--pace",
         type=options.factor,
         metavar="X",
-        help=f"slow all clocks down by this factor (default 1; with --tabs at least {tabs.PACE:g}, by the members)",
+        help=f"slow all clocks down by this factor (default 1, with --tabs at least {PACE:g} and by the members; "
+        "slower after leaders were lost repeatedly)",
     )
     return face

@@ -119,10 +119,15 @@ class Player:
             self._news.clear()
             await raft.with_state(self._look)
             try:
-                async with asyncio.timeout(CHECK_INTERVAL):
+                async with asyncio.timeout(CHECK_INTERVAL if self._is_busy else None):
                     await self._news.wait()
             except TimeoutError:
                 self._passed.clear()
+
+    @property
+    def _is_busy(self) -> bool:
+        """Whether something waits for an answer, or for the node."""
+        return bool(self._inbox or self._passed or self._silence)
 
     def on_room(self, room: Room) -> None:
         """Take the teacher's new settings of the room."""
@@ -130,7 +135,8 @@ class Player:
         self._set_up()
 
     def __call__(self, record: Record) -> None:
-        """Note which messages the node has handled, and whether its election timer fired."""
+        """Note the node's state, which messages it has handled, and whether its election timer fired."""
+        self.state = self.state if record.step is None else record.step.after
         if record.message in self._passed:
             self._passed.discard(record.message)
             self._news.set()

@@ -19,6 +19,8 @@ from pyraft_lab.network.address import Address, Certificates, Settings
 SCRIPT = Path(__file__).parent / "static" / "mqtt.esm.js"
 KEPT_CALLABLE = 10.0
 """Seconds for which a callback stays callable after its use: JavaScript may still hold it."""
+KEEPALIVE = 30
+"""The least keepalive in seconds: a tab that loads beside others is silent for long, and one that closes says so."""
 NO_LIBRARY = -1
 """The code of the error that says that MQTT.js is missing."""
 REFUSALS = range(1, 6)
@@ -194,7 +196,7 @@ def options_of(settings: Settings, id: str) -> Mapping[str, object]:
         "clientId": id,
         "protocolVersion": 4,
         "clean": True,
-        "keepalive": settings.keepalive,
+        "keepalive": max(settings.keepalive, KEEPALIVE),
         "reconnectPeriod": 0,
         "connectTimeout": int(settings.timeout * 1000),
         "queueQoSZero": False,

@@ -82,6 +82,11 @@ class Runtime:
         self._send_event, self._config, self._clock = tell, config, clock
         self._ordered: Config | None = None
 
+    @property
+    def config(self) -> Config:
+        """The settings in force."""
+        return self._config()
+
     def tick(self, on: bool) -> None:  # noqa: FBT001
         """Whether timers fire; switch it off to step through an election by hand. Lease reads still use the clock."""
         self._clock(Timers.thaw if flag("on", on) else Timers.freeze)

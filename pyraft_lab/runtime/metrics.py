@@ -146,6 +146,12 @@ def is_member(node: NodeId, metrics: Mapping[NodeId, Metrics]) -> bool:
     return node in newest.membership.nodes or not newest.membership.nodes
 
 
+def has_caught_up(now: Metrics, node: NodeId, lag: int) -> bool:
+    """Whether the node lacks at most ``lag`` entries, as this leader knows; nothing is known before it answers."""
+    matched = now.replication.get(node, 0)
+    return matched > 0 and now.last_log.index - matched <= lag
+
+
 def has_left(now: Metrics, joint: LogId) -> bool:
     """Whether a joint membership has ended: this node knows that a later membership is committed."""
     return now.membership_id > joint and now.committed >= now.membership_id.index

@@ -57,7 +57,7 @@ from pyraft_lab.runtime.driver import Driver
 from pyraft_lab.runtime.hooks import Hook
 from pyraft_lab.runtime.leadership import Callback, LeaderChangeCallback, watch_cluster_leader, watch_own_leadership
 from pyraft_lab.runtime.lifecycle import NodeLifecycle
-from pyraft_lab.runtime.metrics import Metrics, Wait, Watchers, has_left, metrics_of
+from pyraft_lab.runtime.metrics import Metrics, Wait, Watchers, has_caught_up, has_left, metrics_of
 from pyraft_lab.runtime.recorder import Level, Observer, Recorder
 from pyraft_lab.runtime.requests import Done, ExpectedLeader, OpenRequests, Payloads
 from pyraft_lab.runtime.storage_use import StorageUse
@@ -333,8 +333,7 @@ class Raft:
             return False  # the caller gets the reason
         if now.role != "leader" or id not in now.membership.nodes:
             return True
-        matched = now.replication.get(id, 0)  # 0: it never answered, so its lag is unknown
-        return matched > 0 and now.last_log.index - matched <= self.config.learner_lag
+        return has_caught_up(now, id, self.config.learner_lag)
 
     async def _change(self, change: Change, *, retain: bool, guard: Precondition) -> WriteResponse:
         response = await self._one_change(change, retain=retain, guard=guard)

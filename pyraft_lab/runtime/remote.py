@@ -60,7 +60,7 @@ class Remote:
 
     def __init__(self, name: str) -> None:
         self.metrics, self.players, self.faults_applied, self.is_connected = {}, {}, {}, True
-        self._first: dict[NodeId, str] = {}
+        self._players: dict[NodeId, list[str]] = {}
         self.changed: Callable[[], None] = lambda: None
         self._name = name
         self._numbers = itertools.count(secrets.randbits(40) << 20)
@@ -187,12 +187,13 @@ class Remote:
         """Report to the teacher how ``node`` is played here."""
         self._up().publish(f"players/{self._name}/{node}", room_of.encode_playing(playing), retain=True)
 
-    def was_first_to_play(self, node: NodeId) -> bool:
-        """Whether the first report about ``node`` came from here: the broker shows everybody the same order.
+    def place_of_player(self, node: NodeId) -> int | None:
+        """How many others reported about ``node`` before this client; ``None`` until its own report has come back.
 
-        Two clients that choose the same number at the same moment both see which of them has it.
+        The broker shows everybody the same order: of the clients that choose a number at once, the first has it.
         """
-        return self._first.get(node) == self._name
+        names = self._players.get(node, [])
+        return names.index(self._name) if self._name in names else None
 
     def client(self, *, deadline: float = 10.0, max_bytes: int = MOST_COMMAND_BYTES) -> Client:
         """A new client session; a command larger than ``max_bytes`` bytes is refused before it is sent."""
@@ -222,7 +223,8 @@ class Remote:
                     self._settle(payload)
                 case ["players", name, node] if payload:
                     self.players[node_id("node", int(node))] = room_of.decode_playing(payload)
-                    self._first.setdefault(int(node), name)
+                    names = self._players.setdefault(int(node), [])
+                    names += [] if name in names else [name]
                     self._changed.set()
                 case _:
                     pass

@@ -70,16 +70,19 @@ class Publisher:
         self._until = now() + HELLO  # the hello of an existing follower takes a moment to arrive
         self._is_heard = False
         self._sender = Sender(node, run=secrets.randbits(60))
+        self._news = asyncio.Event()
         self._line = MqttSession(network, f"{node}-trace", topics=["followers/+"], deliver=self._met)
 
     def __call__(self, record: Record) -> None:
         """Add a record to the next message, if there is a follower."""
         self._sender.add(record, is_followed=self._now() < self._until)
+        self._news.set()
 
     async def run(self) -> None:
-        """Publish until cancelled."""
+        """Publish until cancelled; without news it does nothing."""
         async with self._line as line:
-            while True:
+            while await self._news.wait():
+                self._news.clear()
                 await asyncio.sleep(PAUSE)
                 if not self._is_heard:  # encoding records without a reader could delay a heartbeat
                     if self._now() >= self._until:
@@ -96,6 +99,7 @@ class Publisher:
         if payload:
             self._is_heard = True
             self._until = self._now() + TRACE_EXPIRY
+            self._news.set()
 
 
 def full_state_of(node: NodeId) -> bytes:

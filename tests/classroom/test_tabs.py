@@ -12,6 +12,7 @@ import pytest
 
 from pyraft_lab.classroom import tabs
 from pyraft_lab.classroom.bots import Bots
+from pyraft_lab.classroom.pace import PACE, SLOWEST, PaceKeeper, keep_pace
 from pyraft_lab.classroom.seat import RoomAddress
 from pyraft_lab.classroom.teacher_commands import TeacherCommands
 from pyraft_lab.classroom.web import SeatPage, library
@@ -187,13 +188,13 @@ def test_a_teacher_is_told_that_everybody_in_the_network_can_reach_the_room(
 
 
 def test_a_larger_room_is_slower() -> None:
-    paces = [tabs.PaceKeeper().pace(members=members, term=1, now=0.0) for members in (0, 3, 10, 30, 99)]
-    assert paces == [tabs.PACE, tabs.PACE, 10.0, 30.0, tabs.SLOWEST]
+    paces = [PaceKeeper(has_tabs=True).pace(members=members, term=1, now=0.0) for members in (0, 3, 10, 30, 99)]
+    assert paces == [PACE, PACE, 10.0, 30.0, SLOWEST]
 
 
 def test_a_room_that_loses_its_leaders_again_and_again_becomes_slower_and_one_that_changes_them_does_not() -> None:
     def last(seconds: float) -> float:
-        keeper = tabs.PaceKeeper()
+        keeper = PaceKeeper(has_tabs=True)
         return [keeper.pace(members=10, term=term, now=term * seconds) for term in (1, 2, 3, 4, 4)][-1]
 
     assert (last(5.0), last(60.0)) == (15.0, 10.0)
@@ -208,5 +209,5 @@ async def test_a_pace_that_the_teacher_sets_stays() -> None:
             adapted = commands.room.pace
             await commands.carry_out("pace 20")
             commands.adapt_pace(30.0)
-            await tabs.keep_pace(remote, commands)  # it ends
+            await keep_pace(remote, commands, has_tabs=True)  # it ends
             assert (adapted, commands.room.pace) == (10.0, 20.0)
