@@ -99,7 +99,7 @@ class Obligations:
             self.answers = {whom: known for whom, known in self.answers.items() if whom[1].node != after.id}
         if step.commands:
             yield from alarms_have_causes(step)
-            yield from transfers_keep_theirs(step, world)
+            yield from transfers_keep_snapshots(step, world)
             yield from leases_bind(step)
             yield from changes_are_as_asked(step)
             yield from targets_have_the_log(step, world)
@@ -350,7 +350,7 @@ def snapshots_arrive_whole(step: Step, world: World) -> Broken:
                 pass
 
 
-def transfers_keep_theirs(step: Step, world: World) -> Broken:
+def transfers_keep_snapshots(step: Step, world: World) -> Broken:
     """What a peer is receiving is kept, and the entries after it: else the transfer begins again, for ever."""
     kept, still = [one.meta for one in world.nodes[step.after.id].snapshots], snapshots_being_sent(step.after)
     for meta in (one for one in snapshots_being_sent(step.before) if one in still):

@@ -184,7 +184,7 @@ METHODS: tuple[tuple[Method, int], ...] = (
     ("storage", 2), ("live", 5), ("interrupted snapshot", 3), ("returning servers", 0),
 )  # fmt: skip
 """The methods and their weights."""
-INSTEAD: tuple[Method, Method, float] = ("walk", "returning servers", 0.3)
+REPLACED: tuple[Method, Method, float] = ("walk", "returning servers", 0.3)
 """A method that takes the place of this share of another one's seeds, so that no other seed tries anything else."""
 
 
@@ -270,7 +270,7 @@ def draw(seed: int, focus: Sequence[str] = (), methods: Sequence[Method] | None 
 
 
 def _method(dice: Dice, methods: Sequence[tuple[Method, int]]) -> Method:
-    usual, other, share = INSTEAD
+    usual, other, share = REPLACED
     drawn = dice.weighted(methods) if any(often for _, often in methods) else other
     instead = drawn == usual and other in dict(methods) and Dice(dice.seed, row=7).chance(share)
     return other if instead else drawn
