@@ -168,10 +168,10 @@ def stays_settled(sim: Simulation) -> Broken:
     sim.run(wait)
     if sim.leader != leader or sim.nodes[leader].term != term:
         yield "a leader that stays", f"node {leader} led in term {term}; now it is {sim.leader}, undisturbed"
-    yield from list(is_settled(sim)) or list(keeps_its_leader(sim.fork())) or hands_over(sim)
+    yield from list(is_settled(sim)) or list(keeps_leader(sim.fork())) or hands_over(sim)
 
 
-def keeps_its_leader(sim: Simulation) -> Broken:
+def keeps_leader(sim: Simulation) -> Broken:
     """Violations at rest where a follower and its leader are separated for a while: nobody deposes a leader (§9.6).
 
     The others reach both, and the follower's log is as up-to-date as theirs. Only their vote leases keep the peace: a
