@@ -154,7 +154,8 @@ class CampaignSettings(Struct, frozen=True, kw_only=True):
         if self.config is not None:
             methods = [name for name in methods if name in ("faults", "walk", "live")]
         if self.nodes is not None:
-            least = {"single step": MAX_NODES, "lost answer": 3, "stale reads": 3, "interrupted snapshot": 3}
+            least = {"single step": MAX_NODES, "lost answer": 3, "stale reads": 3, "interrupted snapshot": 3,
+                     "returning servers": 2}  # fmt: skip
             methods = [name for name in methods if self.nodes >= least.get(name, 1)]
         return methods
 

@@ -13,7 +13,7 @@ follower, and restarts it after the leader's log was purged.
 from collections.abc import Iterator, Sequence
 
 from pyraft_lab.engine.config import Config
-from pyraft_lab.engine.state import Leader, Reverted
+from pyraft_lab.engine.state import Leader, Reverted, SendSnapshot
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.sim.conditions import SECOND
 from pyraft_lab.sim.properties import Violation
@@ -59,10 +59,19 @@ def is_throttled(config: Config) -> bool:
 def liveness(sim: Simulation) -> tuple[Violation, ...]:
     """The liveness violations of a simulation that was healed and then ran for :func:`liveness_bound` seconds.
 
-    It checks the present state, and a fork that continues; the simulation itself does not change.
+    It checks the state once syncs that began on a slow disk have ended, and a fork that continues; the simulation
+    itself does not change.
     """
-    broken = list(is_settled(sim)) or list(stays_settled(sim.fork()))
+    rested = after_syncs(sim)
+    broken = list(is_settled(rested)) or list(stays_settled(rested))
     return tuple(Violation(name=name, what=what, event=sim.world.events - 1, time=sim.now) for name, what in broken)
+
+
+def after_syncs(sim: Simulation) -> Simulation:
+    """A fork of a healed simulation in which the syncs that began on a slow disk have ended."""
+    fork = sim.fork()
+    fork.run(max(0.0, *(node.busy / SECOND - fork.now for node in fork.world.nodes.values())))
+    return fork
 
 
 # Now
@@ -115,6 +124,22 @@ def _agrees(sim: Simulation, id: NodeId, leader: NodeView) -> Broken:
         yield "agreement in the end", f"node {id} has last, commit, applied {mine}; its leader {theirs}"
     elif node.sessions != leader.sessions:
         yield "agreement in the end", f"the machines of node {id} and node {leader.id} differ"
+    yield from _is_compact(node)
+
+
+def _is_compact(node: NodeView) -> Broken:
+    """Violations of a member whose log grows without limit: no snapshot where one is due, or nothing purged (§7)."""
+    state, config, covered = node.state, node.state.config, node.state.snapshot_last.index
+    due, kept = config.snapshot_logs_since_last, covered - state.log.start.index
+    if due is not None and state.applied - covered >= due:
+        yield (
+            "logs are compacted in the end",
+            f"node {node.id} has applied {state.applied}, and a snapshot to {covered}",
+        )
+    peers = state.role.progress if isinstance(state.role, Leader) else ()
+    waiting = any(isinstance(one.state, (SendSnapshot, Reverted)) for one in peers)
+    if kept >= config.keep_logs + config.purge_batch and not waiting:
+        yield "logs are compacted in the end", f"node {node.id} keeps {kept} entries that its snapshot covers"
 
 
 def _is_held_back(leader: NodeView, id: NodeId) -> bool:
@@ -143,8 +168,32 @@ def stays_settled(sim: Simulation) -> Broken:
     sim.run(wait)
     if sim.leader != leader or sim.nodes[leader].term != term:
         yield "a leader that stays", f"node {leader} led in term {term}; now it is {sim.leader}, undisturbed"
-    settled = list(is_settled(sim))
-    yield from settled or hands_over(sim)
+    yield from list(is_settled(sim)) or list(keeps_leader(sim.fork())) or hands_over(sim)
+
+
+def keeps_leader(sim: Simulation) -> Broken:
+    """Violations at rest where a follower and its leader are separated for a while: nobody deposes a leader (§9.6).
+
+    The others reach both, and the follower's log is as up-to-date as theirs. Only their vote leases keep the peace: a
+    pre-vote that passes over them raises a term that the leader learns when the link is whole again. Runs ``sim``.
+    """
+    leader = sim.leader
+    assert leader is not None, "a cluster at rest has a leader"
+    state = sim.nodes[leader].state
+    members, term, wait = state.membership, state.term, 4 * state.config.election_timeout[1]
+    spared = [one for one in sorted(members.voters - {leader}) if members.is_quorum(members.voters - {one})]
+    if not spared or leader not in members.voters or not state.config.vote_lease:
+        return
+    sim.cut(leader, spared[0]), sim.cut(spared[0], leader)
+    sim.run(wait)
+    if state.config.pre_vote:
+        sim.heal()
+        sim.run(wait)
+    if (sim.leader, sim.nodes[leader].term) != (leader, term):
+        yield (
+            "a leader that stays",
+            f"nodes {leader} and {spared[0]} were separated for {wait:g} s; now {sim.leader} leads, not {leader}",
+        )
 
 
 def hands_over(sim: Simulation) -> Broken:
@@ -182,9 +231,7 @@ def under_load(sim: Simulation) -> tuple[Violation, ...]:
     last = next((call.call.request for call in reversed(sim.calls) if _may_be_repeated(call.call.request)), None)
     if not isinstance(last, Write) or sim.leader is None:
         return ()
-    fork = sim.fork()
-    fork.run(max(0.0, *(node.busy / SECOND - fork.now for node in fork.world.nodes.values())))
-    broken = list(_keeps_up(fork, last))
+    broken = list(_keeps_up(after_syncs(sim), last))
     return tuple(Violation(name=name, what=what, event=sim.world.events - 1, time=sim.now) for name, what in broken)
 
 

@@ -6,14 +6,14 @@ They are for campaigns: they cost more than the checks of every simulation, and 
 from collections.abc import Iterator, Sequence
 
 from pyraft_lab.engine.commands import Apply, Readable, Refuse, RestoreMachine
-from pyraft_lab.engine.events import Boot, Fire
+from pyraft_lab.engine.events import Boot, Fire, SnapshotBuilt
 from pyraft_lab.engine.state import Leader, Probe, RaftState, Replicate, SendSnapshot, Step
-from pyraft_lab.engine.timers import TimerKind
+from pyraft_lab.engine.timers import TimerKind, lease
 from pyraft_lab.engine.types import Index, LogId, NodeId
 from pyraft_lab.sim.properties import Violation
 from pyraft_lab.sim.run_history import RunHistory
 from pyraft_lab.sim.safety import has_entry, has_majority
-from pyraft_lab.sim.world import World
+from pyraft_lab.sim.world import Node, World
 from pyraft_lab.trace.record import Record
 
 STATES_AGREE = "machines agree"
@@ -125,7 +125,8 @@ class EveryWaitEnds:
     """Whatever a server or its client waits for ends: by a timer or an answer (§5.2, dissertation §3.10, §6.2).
 
     A voter that does not lead has an election timer; a leader one for heartbeats, one for each unanswered peer, one for
-    a transfer. A leader whose check-quorum timer fires without a quorum steps down. A deposed leader answers its reads.
+    a transfer, one for each round that reads wait for. A leader whose check-quorum timer fires without a quorum steps
+    down. A deposed leader answers its reads. A snapshot that counts as being built is being built.
     """
 
     def fork(self, world: World) -> "EveryWaitEnds":
@@ -138,11 +139,17 @@ class EveryWaitEnds:
         step = record.step
         if step is None or step.after.halted or not world.nodes[step.after.id].up:
             return ()
-        if step.before.role is step.after.role and not isinstance(step.event, Fire):
+        if step.before.role is step.after.role and not isinstance(step.event, (Fire, SnapshotBuilt)):
             return ()
         running = {timer.kind for timer in world.nodes[step.after.id].timers}
         retried = {timer.key for timer in world.nodes[step.after.id].timers if timer.kind is TimerKind.RETRY}
-        missing = [*_missing(step.after, running), *_unwatched(step.after, retried), *_stays(step), *_dropped(step)]
+        missing = [
+            *_missing(step.after, running),
+            *_unwatched(step.after, retried),
+            *_unlimited(step.after, world.nodes[step.after.id]),
+            *_stays(step),
+            *_dropped(step),
+        ]
         what = f"node {step.after.id}: {missing[0]}" if missing else ""
         return (Violation(name=EVERY_WAIT_ENDS, what=what, event=record.id, time=record.time),) if missing else ()
 
@@ -173,6 +180,16 @@ def _unwatched(state: RaftState, retried: set[int]) -> Iterator[str]:
                 waits = False
         if waits and progress.peer not in retried:
             yield f"it waits for an answer of node {progress.peer} without a timer"
+
+
+def _unlimited(state: RaftState, node: Node) -> Iterator[str]:
+    """Reads of a leader whose round may go unanswered for ever, and a build that has ended and counts as running."""
+    if state.building and node.building is None:
+        yield "it waits for a snapshot that nobody builds"
+    if isinstance(state.role, Leader):
+        for read in state.role.reads:
+            if read.round <= state.role.round and lease(read.round) not in node.timers:
+                yield f"the reads {list(read.requests)} wait for round {read.round} without a timer"
 
 
 def _stays(step: Step) -> Iterator[str]:

@@ -6,6 +6,8 @@ A mistake here often does no harm in a healthy cluster, and much in a large or a
     matched index goes back     ──▶ entries are sent again and again
     bytes of another snapshot   ──▶ the transfer begins again, for ever
     requests during a transfer  ──▶ the target never catches up
+    an order that comes early   ──▶ the target ignores it, and the transfer fails
+    votes against leases        ──▶ a server that was away deposes a leader that works
 
 They are for campaigns. Under swapped rules those that presuppose such a rule are left out
 (:data:`~pyraft_lab.sim.local_invariants.PRESUPPOSED`).
@@ -14,20 +16,37 @@ They are for campaigns. Under swapped rules those that presuppose such a rule ar
 from collections.abc import Iterator, Sequence
 
 from pyraft_lab.check.situations import IMPOSSIBLE
-from pyraft_lab.engine.commands import Accepted, Alarm, Apply, InstallSnapshot, WriteChunk
+from pyraft_lab.engine.commands import (
+    Accepted,
+    Alarm,
+    Append,
+    Apply,
+    InstallSnapshot,
+    Purge,
+    SaveSnapshot,
+    Send,
+    WriteChunk,
+)
 from pyraft_lab.engine.config import Config
-from pyraft_lab.engine.events import Propose
-from pyraft_lab.engine.log import SnapshotMeta, byte_size
+from pyraft_lab.engine.events import Boot, ChangeMembership, Propose, PurgeLog, Receive
+from pyraft_lab.engine.log import Configuration, SnapshotMeta, byte_size
+from pyraft_lab.engine.membership import AddVoters, Batch, Change, RemoveVoters, ReplaceVoters
 from pyraft_lab.engine.messages import (
     AppendAccepted,
     AppendRefused,
     AppendRequest,
     HeartbeatResponse,
+    PreVoteRequest,
+    PreVoteResponse,
     SnapshotRequest,
     SnapshotResponse,
+    TimeoutNow,
+    VoteRequest,
+    VoteResponse,
 )
+from pyraft_lab.engine.rules import has_heard_leader, snapshots_being_sent
 from pyraft_lab.engine.state import Leader, Progress, RaftState, Replicate, Step
-from pyraft_lab.engine.types import Index, NodeId, Vote
+from pyraft_lab.engine.types import Index, LogId, NodeId, Vote
 from pyraft_lab.sim.local_invariants import as_violations
 from pyraft_lab.sim.properties import Violation
 from pyraft_lab.sim.safety import NOTHING_IMPOSSIBLE, has_entry, has_majority
@@ -40,6 +59,9 @@ PROGRESS_STAYS = "progress never goes back"
 ARRIVES_WHOLE = "snapshots arrive whole"
 TRANSFERS_REFUSE = "transfers take no requests"
 VOTERS_LEAD = "voters lead"
+LEASES_BIND = "vote leases bind"
+AS_ASKED = "changes are as asked"
+TARGETS_WAIT = "targets of transfers have the log"
 COUNTS_ANSWERS = "only answers count"
 ROUNDS_BACKED = "rounds are backed"
 STORED_IS_ON_DISK = "what is stored is on disk"
@@ -73,8 +95,14 @@ class Obligations:
 
     def _step(self, step: Step, world: World) -> Broken:
         after = step.after
+        if type(step.event) is Boot:  # what a leader asked before its restart is no longer its own
+            self.answers = {whom: known for whom, known in self.answers.items() if whom[1].node != after.id}
         if step.commands:
             yield from alarms_have_causes(step)
+            yield from transfers_keep_snapshots(step, world)
+            yield from leases_bind(step)
+            yield from changes_are_as_asked(step)
+            yield from targets_have_the_log(step, world)
             yield from snapshots_arrive_whole(step, world)
             yield from pieces_are_small(step)
         if type(after.role) is Leader and after.role is not step.before.role:
@@ -127,6 +155,81 @@ def alarms_have_causes(step: Step) -> Broken:
                 yield NOTHING_IMPOSSIBLE, f"node {step.after.id} {remark.text}"
 
 
+# Leases and transfers
+
+
+def leases_bind(step: Step) -> Broken:
+    """A server that heard its leader within a vote lease grants no vote and no pre-vote against it (§9.6, §4.2.3).
+
+    Pre-votes that pass over leases let a server that was cut off depose its leader: the leader learns its higher term.
+    """
+    event = step.event
+    if not isinstance(event, Receive) or not isinstance(event.message, (VoteRequest, PreVoteRequest)):
+        return
+    if (isinstance(event.message, VoteRequest) and event.message.transfer) or not has_heard_leader(step.before):
+        return
+    for command in step.commands:
+        match command:
+            case Send(dst, VoteResponse(granted=True) | PreVoteResponse(granted=True)):
+                yield LEASES_BIND, f"node {step.after.id} votes for node {dst} within its leader's vote lease"
+            case _:
+                pass
+
+
+def targets_have_the_log(step: Step, world: World) -> Broken:
+    """The target of a transfer is told to campaign when it has the whole log: before that it would not (§3.10)."""
+    for command in step.commands:
+        match command:
+            case Send(dst, TimeoutNow(vote=vote, last=LogId() as last)):
+                disk = world.nodes[dst].synced
+                if not (disk.vote > vote or has_entry(disk, last)):
+                    yield TARGETS_WAIT, f"node {step.after.id} tells node {dst} to campaign, which lacks {last}"
+            case _:
+                pass
+
+
+# Memberships (§6)
+
+
+def changes_are_as_asked(step: Step) -> Broken:
+    """A leader's next membership has the voters that were asked for; who votes no more stays only if that was asked."""
+    before, after = step.before, step.after
+    if not isinstance(before.role, Leader) or before.vote != after.vote:
+        return
+    old, asked = before.membership, step.event if isinstance(step.event, ChangeMembership) else None
+    for entry in (one for command in step.commands if type(command) is Append for one in command.entries):
+        if not isinstance(entry.payload, Configuration):
+            continue
+        new, where = entry.payload.membership, f"node {after.id} goes from {old} to {entry.payload.membership}"
+        wanted = old.configs[-1] if asked is None else voters_after(asked.change, old.configs[-1])
+        retain = old.retain if asked is None else asked.retain
+        if new.configs[-1] != wanted or (new.is_joint and new.retain != retain):
+            yield AS_ASKED, f"{where}, and was asked for {sorted(wanted)}, with those who leave: {retain}"
+        left = old.voters - new.voters
+        if (not retain and left & set(new.nodes)) or (asked is None and set(old.nodes) - left - set(new.nodes)):
+            yield AS_ASKED, f"{where}, with the nodes {sorted(new.nodes)}"
+        if asked is None and retain and left - set(new.nodes):
+            yield AS_ASKED, f"{where}, and {sorted(left)} were to stay as learners"
+        old, asked = new, None
+
+
+def voters_after(change: Change, voters: frozenset[NodeId]) -> frozenset[NodeId]:
+    """The voters that a change asks for, computed apart from the code that is checked."""
+    match change:
+        case AddVoters(more):
+            return voters | set(more)
+        case RemoveVoters(fewer):
+            return voters - fewer
+        case ReplaceVoters(others):
+            return others
+        case Batch(changes):
+            for one in changes:
+                voters = voters_after(one, voters)
+            return voters
+        case _:
+            return voters
+
+
 # Limits (dissertation §10.2.1; the settings of Config)
 
 
@@ -148,8 +251,12 @@ def _config(world: World, flight: Flight) -> Config:
 
 
 def pieces_are_small(step: Step) -> Broken:
-    """Entries are given to the machine in pieces of at most ``max_apply_entries``."""
+    """Entries are given to the machine in pieces of at most ``max_apply_entries``; ``keep_logs`` of them are kept."""
     for command in step.commands:
+        if type(command) is Purge and not isinstance(step.event, (PurgeLog, Boot)):
+            kept = step.after.snapshot_last.index - command.upto.index
+            if kept < step.after.config.keep_logs:
+                yield LIMITS_HOLD, f"node {step.after.id} purges its log to {command.upto}, and keeps {kept} entries"
         if type(command) is Apply and len(command.entries) > step.after.config.max_apply_entries:
             yield LIMITS_HOLD, f"node {step.after.id} applies {len(command.entries)} entries in one piece"
 
@@ -241,6 +348,17 @@ def snapshots_arrive_whole(step: Step, world: World) -> Broken:
                 yield from _is_part(node, meta, stored, world)
             case _:
                 pass
+
+
+def transfers_keep_snapshots(step: Step, world: World) -> Broken:
+    """What a peer is receiving is kept, and the entries after it: else the transfer begins again, for ever."""
+    kept, still = [one.meta for one in world.nodes[step.after.id].snapshots], snapshots_being_sent(step.after)
+    for meta in (one for one in snapshots_being_sent(step.before) if one in still):
+        for command in step.commands:
+            if type(command) is SaveSnapshot and meta not in kept:
+                yield ARRIVES_WHOLE, f"node {step.after.id} replaces its snapshot to {meta.last}, which it is sending"
+            if type(command) is Purge and type(step.event) is not PurgeLog and command.upto.index > meta.last.index:
+                yield ARRIVES_WHOLE, f"node {step.after.id} purges to {command.upto}, while it sends {meta.last}"
 
 
 def _is_part(node: Node, meta: SnapshotMeta, data: bytes, world: World) -> Broken:

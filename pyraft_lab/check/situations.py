@@ -55,7 +55,7 @@ _UNASKED = "no client or operator of a campaign asks for it"
 NOT_LOOKED_FOR: Mapping[str, str] = {
     **dict.fromkeys(
         ("halted", "halt: committed entry contradicted", "halt: snapshot contradicts commit", "snapshot damaged",
-         "malformed message ignored"), _WRONG
+         "snapshot of a later leadership", "malformed message ignored"), _WRONG
     ),
     **dict.fromkeys(
         ("vote of a lost disk", "heartbeat refused: log lost", "follower lost its log", "lost log permitted",

@@ -31,8 +31,9 @@ T = TypeVar("T")
 PURPOSE = 21
 """The row of random numbers that draws use."""
 Method = Literal[
-    "faults", "walk", "stale reads", "single step", "lost answer", "interrupted snapshot", "storage", "live"
-]
+    "faults", "walk", "stale reads", "single step", "lost answer", "interrupted snapshot", "returning servers",
+    "storage", "live",
+]  # fmt: skip
 """How a seed looks for a mistake: generated faults by the clock, a random walk, a scenario, a disk, or live nodes."""
 RuleTable = Literal["raft", "advanced"]
 Judged = Literal["healed", "load", "standing"]
@@ -180,9 +181,11 @@ WALKED, WALKS = (3, 3, 3, 4, 4, 5, 5, 2), 8
 """Servers of walks, and the walks of one seed."""
 METHODS: tuple[tuple[Method, int], ...] = (
     ("faults", 10), ("walk", 9), ("stale reads", 4), ("single step", 1), ("lost answer", 1),
-    ("storage", 2), ("live", 5), ("interrupted snapshot", 3),
+    ("storage", 2), ("live", 5), ("interrupted snapshot", 3), ("returning servers", 0),
 )  # fmt: skip
 """The methods and their weights."""
+REPLACED: tuple[Method, Method, float] = ("walk", "returning servers", 0.3)
+"""A method that takes the place of this share of another one's seeds, so that no other seed tries anything else."""
 
 
 class Draw(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -260,10 +263,17 @@ class Dice:
 def draw(seed: int, focus: Sequence[str] = (), methods: Sequence[Method] | None = None) -> Draw:
     """The draw of a seed, by one of the ``methods`` (default: any); ``focus`` names chapters that it contains."""
     dice = Dice(seed)
-    method = dice.weighted([(name, often) for name, often in METHODS if methods is None or name in methods])
+    method = _method(dice, [(name, often) for name, often in METHODS if methods is None or name in methods])
     chapters = _chapters(dice, focus)
     drawn = _MAKERS[method](dice, Draw(seed=seed, method=method, chapters=chapters))
     return replace(drawn, rules="advanced" if dice.chance(0.3) else "raft")
+
+
+def _method(dice: Dice, methods: Sequence[tuple[Method, int]]) -> Method:
+    usual, other, share = REPLACED
+    drawn = dice.weighted(methods) if any(often for _, often in methods) else other
+    instead = drawn == usual and other in dict(methods) and Dice(dice.seed, row=7).chance(share)
+    return other if instead else drawn
 
 
 def _chapters(dice: Dice, focus: Sequence[str]) -> tuple[str, ...]:
@@ -391,6 +401,18 @@ def _by_interrupted_snapshot(dice: Dice, drawn: Draw) -> Draw:
     )
 
 
+def _by_returning_servers(dice: Dice, drawn: Draw) -> Draw:
+    """Servers that were removed return."""
+    always = {name: dice.choose(edges) for name, edges in CHAPTERS["snapshots"].always.items()}
+    return replace(
+        drawn,
+        nodes=dice.choose((3, 3, 4, 2)),
+        learners=dice.choose((0, 1)),
+        config=always if dice.chance(0.3) else {},
+        judged=("healed",),
+    )
+
+
 def _on_disk(dice: Dice, drawn: Draw) -> Draw:
     """The storages, without a cluster."""
     return replace(drawn, nodes=1, walk={"steps": dice.choose((30, 60))})
@@ -416,6 +438,7 @@ _MAKERS: Mapping[Method, Callable[[Dice, Draw], Draw]] = {
     "single step": _by_single_step,
     "lost answer": _by_lost_answer,
     "interrupted snapshot": _by_interrupted_snapshot,
+    "returning servers": _by_returning_servers,
     "storage": _on_disk,
     "live": _live,
 }
@@ -430,8 +453,8 @@ def sessions_of_4() -> Sessions:
 
 
 def sessions_of_12() -> Sessions:
-    """A machine whose sessions expire after 12 entries without use."""
-    return Sessions(KeyValue(), expiry=12)
+    """A machine of at most three sessions, which expire after 12 entries without use."""
+    return Sessions(KeyValue(), expiry=12, most=3)
 
 
 def sessions_of_40() -> Sessions:

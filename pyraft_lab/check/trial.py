@@ -1,6 +1,6 @@
 """One seed of a campaign: what its draw says is carried out and judged."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -21,10 +21,12 @@ from pyraft_lab.check.liveness import (
 from pyraft_lab.check.scenarios.interrupted_snapshot import InterruptedSnapshotScenario
 from pyraft_lab.check.scenarios.lost_answer import LostAnswerScenario
 from pyraft_lab.check.scenarios.random_walk import RandomWalk
+from pyraft_lab.check.scenarios.returning_servers import RETURNS, ReturningServerScenario
 from pyraft_lab.check.scenarios.single_step_change import SingleStepChangeScenario
 from pyraft_lab.check.scenarios.stale_reads import StaleReadScenario
 from pyraft_lab.check.standing import standing
 from pyraft_lab.check.swarm import MACHINES, WALKS, Draw, Judged
+from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.engine.rules import ADVANCED, RAFT
 from pyraft_lab.errors import BadCommand
@@ -44,6 +46,14 @@ class Attempt(Protocol):
         ...
 
 
+Scenario = (
+    RandomWalk
+    | StaleReadScenario
+    | SingleStepChangeScenario
+    | LostAnswerScenario
+    | InterruptedSnapshotScenario
+    | ReturningServerScenario
+)
 BETWEEN = 100_003
 """The seeds of the runs of one draw are this far apart, so that no other draw has them."""
 CREATED_AFTER = 0.05
@@ -69,31 +79,34 @@ class Trial(Struct, frozen=True, kw_only=True):
 
     def attempts(self) -> Iterator[Attempt]:
         """The simulated runs of this trial, one after the other until one fails; none where nothing is simulated."""
+        if self.draw.method == "faults":
+            yield self._by_faults
+        for place, scenario in enumerate(self._scenarios()):
+            yield partial(self._by_scenario, scenario, place)
+
+    def _scenarios(self) -> Sequence[Scenario]:
         match self.draw.method:
-            case "faults":
-                yield self._by_faults
             case "walk":
-                walk = RandomWalk(**self.draw.walk)  # type: ignore[arg-type]
-                yield from (partial(self._by_scenario, walk, place) for place in range(WALKS))
+                return [RandomWalk(**self.draw.walk)] * WALKS  # type: ignore[arg-type]
             case "stale reads":
-                reads = StaleReadScenario(self.draw.setup, self.draw.policy)
-                yield from (partial(self._by_scenario, reads, place) for place in range(3))
+                return [StaleReadScenario(self.draw.setup, self.draw.policy)] * 3
             case "lost answer":
-                yield from (partial(self._by_scenario, LostAnswerScenario(), place) for place in range(3))
+                return [LostAnswerScenario()] * 3
             case "interrupted snapshot":
-                sends = InterruptedSnapshotScenario()
-                yield from (partial(self._by_scenario, sends, place) for place in range(3))
+                return [InterruptedSnapshotScenario()] * 3
+            case "returning servers":
+                return [ReturningServerScenario(name) for name in RETURNS]
             case "single step":
-                yield partial(self._by_scenario, SingleStepChangeScenario(), 0)
+                return [SingleStepChangeScenario()]
             case _:
-                pass
+                return ()
 
     # Simulated runs
 
     def _by_faults(self, *, record: bool = False, observers: Observers = ()) -> Simulation:
         """Run the drawn cluster under a generated plan of faults and the drawn load of clients."""
         draw = self.draw
-        sim = self._cluster(draw.seed, record=record, observers=observers)
+        sim = self._cluster(draw.seed, draw.settings, record=record, observers=observers)
         if not draw.initialize:
             self._create(sim)
         profile = draw.profile if self.level is None else LEVELS[self.level]
@@ -104,36 +117,33 @@ class Trial(Struct, frozen=True, kw_only=True):
 
     def _by_scenario(
         self,
-        scenario: RandomWalk
-        | StaleReadScenario
-        | SingleStepChangeScenario
-        | LostAnswerScenario
-        | InterruptedSnapshotScenario,
+        scenario: Scenario,
         place: int,
         *,
         record: bool = False,
         observers: Observers = (),
     ) -> Simulation:
-        draw = self.draw
-        sim = self._cluster(draw.seed + BETWEEN * place, record=record, observers=observers)
+        draw, knobs = self.draw, scenario.knobs if isinstance(scenario, ReturningServerScenario) else {}
+        seed, config = draw.seed + BETWEEN * place, Config(**{**draw.config, **knobs})
+        sim = self._cluster(seed, config, record=record, observers=observers)
         scenario.run(sim)
         if "healed" in draw.judged and not sim.violations:
             sim.run(liveness_bound(draw.settings))
         return sim
 
-    def _cluster(self, seed: int, *, record: bool, observers: Observers) -> Simulation:
+    def _cluster(self, seed: int, config: Config, *, record: bool, observers: Observers) -> Simulation:
         draw = self.draw
         sim = Simulation(
             draw.nodes,
             seed,
             engine=self.rules,
-            config=draw.settings,
+            config=config,
             machine=MACHINES[draw.expiry],
             weather=draw.conditions,
             learners=draw.learners if draw.initialize else 0,
             initialize=draw.initialize,
             record=record,
-            checks=self.checks(),
+            checks=self.checks(config),
         )
         for observer in observers:
             sim.watch(observer)
@@ -148,9 +158,9 @@ class Trial(Struct, frozen=True, kw_only=True):
         sim.run(CREATED_AFTER)
         sim.initialize(nodes, at=first)  # refused: it exists
 
-    def checks(self) -> tuple[Checker, ...]:
+    def checks(self, config: Config) -> tuple[Checker, ...]:
         """What is checked after every event."""
-        return checks_of(self.rules, self.draw.settings, strict=self.strict)
+        return checks_of(self.rules, config, strict=self.strict)
 
     # The verdict
 

@@ -40,6 +40,8 @@ from pyraft_lab.sim.world import Node, World
 from pyraft_lab.trace.record import EventId, Flight, Kind, Record
 
 Found = Iterator[tuple[str, str]]
+ProgressRecord = tuple[Vote, NodeId, int]
+"""What a leadership knows of a peer, since a round: its vote, the peer, and ``since_round``."""
 PROMISES = (ELECTION, VOTE_LEASE)
 """A follower's timers: until they fire it promises its leader to vote for no other."""
 _READS = ("is_read_safe", "acked_round", "read_at", "has_valid_lease", "starts_lease", "starts_with_vote_lease")
@@ -71,6 +73,9 @@ PRESUPPOSED: Mapping[str, tuple[str, ...]] = {
     "rounds are backed": ("acked_round",),
     "what is stored is on disk": (),
     "voters lead": ("may_campaign", "has_won"),
+    "changes are as asked": ("next_membership",),
+    "vote leases bind": ("vote_refusal", "pre_vote_refusal"),
+    "targets of transfers have the log": (),
 }
 """The rules that each local invariant presupposes: under another such rule it is left out."""
 
@@ -118,8 +123,8 @@ class LocalInvariants:
         """The event after which leases promise nothing: clocks differ too much, or a timer fired before its time."""
         self.earlier: World | None = None
         """The world before the record that is checked next."""
-        self.wiped: dict[EventId, tuple[NodeId, Index]] = {}
-        """Servers that lost their disk -> the last index that leaders may still count as acknowledged by them."""
+        self.wiped: dict[EventId, Mapping[ProgressRecord, Index]] = {}
+        """By the event that cost a server its disk: the last index that the records of it then may still count."""
 
     def fork(self, world: World) -> "LocalInvariants":
         """A checker that knows the events before ``world``."""
@@ -153,7 +158,11 @@ class LocalInvariants:
     def _watch_faults(self, record: Record, world: World) -> None:
         self._watch_clocks(record, world)
         if record.kind is Kind.WIPE:
-            self.wiped[record.id] = (record.node, _acknowledged(record.node, world))
+            self.wiped[record.id] = _acknowledged(record.node, world)
+
+    @property
+    def _lost(self) -> Mapping[ProgressRecord, Index]:
+        return {one: index for lost in self.wiped.values() for one, index in lost.items()}
 
     def _replied(self, record: Record) -> Found:
         for reply in record.replies:
@@ -186,7 +195,7 @@ class LocalInvariants:
         led = isinstance(before.role, Leader) and before.vote == after.vote
         if not led and not isinstance(step.event, Boot):
             yield from self._elected(after, world)
-        yield from progress_is_true(step, world, dict(self.wiped.values()))
+        yield from progress_is_true(step, world, self._lost)
         if self.timeless is None and has_valid_lease(after) and not has_valid_lease(before):
             yield from one_lease_at_a_time(after.id, world)
 
@@ -382,11 +391,12 @@ def commits_are_of_the_own_term(step: Step) -> Found:
         yield "commits are of the own term", f"node {leader.id} commits {at} by counting, in term {leader.term}"
 
 
-def progress_is_true(step: Step, world: World, lost: Mapping[NodeId, Index]) -> Found:
+def progress_is_true(step: Step, world: World, lost: Mapping[ProgressRecord, Index]) -> Found:
     """Matched is below next, and on the peer's disk unless the peer follows another leader now (§5.3).
 
     A peer that lacks acknowledged entries waits for an operator, and is sent nothing from ``next`` on. A leader cannot
-    know of a peer's ``lost`` disk before the peer answers: up to that index its earlier answers count.
+    know of a peer's ``lost`` disk before the peer answers: up to that index its earlier answers count, for the record
+    that the leader kept then. A peer that was removed and added again has a new record, and nothing of it counts.
     """
     leader, before = step.after, step.before.role
     assert isinstance(leader.role, Leader), "only a leader has progress records"
@@ -398,25 +408,28 @@ def progress_is_true(step: Step, world: World, lost: Mapping[NodeId, Index]) -> 
         if not isinstance(one.state, Reverted) and not one.matched < one.next <= leader.log.last.index + 1:
             at = f"matched {one.matched}, next {one.next}, last {leader.log.last.index}"
             yield "progress is true", f"node {leader.id} keeps of node {one.peer}: {at}"
-        if one.matched > lost.get(one.peer, 0) and not _has_matched(leader, one, world):
+        record = (leader.vote, one.peer, one.since_round)
+        if one.matched > lost.get(record, 0) and not _has_matched(leader, one, world):
             yield (
                 "progress is true",
                 f"node {leader.id} thinks that node {one.peer} holds {one.matched}; it does not",
             )
 
 
-def _acknowledged(node: NodeId, world: World) -> Index:
-    """The last index that a server has acknowledged, to leaders or in messages still on their way to them."""
-    roles = (one.state.role for one in world.nodes.values())
-    kept = [
-        progress.matched
-        for role in roles
+def _acknowledged(node: NodeId, world: World) -> Mapping[ProgressRecord, Index]:
+    """The last index that a server has acknowledged, to leaders or in messages still on their way, by record of it."""
+    leaders = [(one.state.vote, one.state.role) for one in world.nodes.values()]
+    kept = {
+        (vote, node, progress.since_round): progress.matched
+        for vote, role in leaders
         if isinstance(role, Leader)
         for progress in role.progress
         if progress.peer == node
-    ]
-    sent = [one.message for one in world.flights.values() if one.src == node]
-    return max((*kept, *(one.matched.index for one in sent if isinstance(one, AppendAccepted))), default=0)
+    }
+    sent = [one.message.matched.index for one in world.flights.values()
+            if one.src == node and isinstance(one.message, AppendAccepted)]  # fmt: skip
+    last = max((*kept.values(), *sent), default=0)
+    return dict.fromkeys(kept, last)
 
 
 def _has_matched(leader: RaftState, one: Progress, world: World) -> bool:

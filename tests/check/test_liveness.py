@@ -4,7 +4,8 @@ from itertools import count
 
 from msgspec.structs import replace
 
-from pyraft_lab.check.liveness import ends_liveness, liveness, liveness_bound, under_load
+from pyraft_lab.check.liveness import ends_liveness, is_settled, liveness, liveness_bound, under_load
+from pyraft_lab.check.mutants.code_mutants import CODE_MUTANTS
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.rules import RAFT
 from pyraft_lab.machine import Counter
@@ -219,3 +220,31 @@ def test_where_nobody_has_written_or_nobody_leads_there_is_nothing_to_ask() -> N
     assert under_load(sim) == ()
     sim.write({"op": "put", "key": "x", "value": 1})
     assert under_load(sim) == ()
+
+
+def test_a_sync_that_began_on_a_slow_disk_ends_before_anything_is_judged() -> None:
+    sim = rested()
+    followers = [node for node in sim.nodes if node != sim.leader]
+    for node in followers:
+        sim.break_disk(node, slow=3000.0)
+    sim.write({"op": "put", "key": "x", "value": 2})
+    sim.run(0.5)
+    for node in followers:
+        sim.mend_disk(node)
+    assert {name for name, _ in is_settled(sim)} == {"answered in the end"}
+    assert (liveness(sim), under_load(sim)) == ((), ())
+
+
+def test_a_pre_vote_that_passes_over_leases_deposes_a_leader_at_rest() -> None:
+    with CODE_MUTANTS["pre-votes-without-lease"].edit.applied():
+        assert names(rested()) == {"a leader that stays"}
+
+
+def test_a_log_that_grows_without_limit_is_named() -> None:
+    for mutant in ("never-purges", "builds-once"):
+        with CODE_MUTANTS[mutant].edit.applied():
+            sim = rested(config=Config(keep_logs=0, snapshot_logs_since_last=2))
+            for value in range(6):
+                sim.write({"op": "put", "key": "x", "value": value})
+                sim.run(0.2)
+            assert names(sim) == {"logs are compacted in the end"}
