@@ -124,7 +124,7 @@ async def test_a_cluster_lives_behind_tls_and_accounts(kind: broker.Kind, tmp_pa
         rafts = [
             Raft(
                 id,
-                config=Config(election_timeout=(0.3, 0.6)),
+                config=Config(election_timeout=(1.0, 2.0)),
                 network=MqttNetwork(account.url(running.url), certificates=ours),
             )
             for id, account in enumerate(NODES, 1)
