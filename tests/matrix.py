@@ -22,7 +22,17 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 CACHE = ROOT / ".cache" / "matrix"
-ROOMS = ("engine", "sim", "network", "storage", "trace", "parity", "test_pending_requests.py", "test_machine.py")
+ROOMS = (
+    "engine",
+    "sim",
+    "network",
+    "storage",
+    "trace",
+    "parity",
+    "exercises/test_guard.py",
+    "test_pending_requests.py",
+    "test_machine.py",
+)
 LEFT_OUT = ("parity/test_parity.py::test_a_scenario_over_mqtt",)
 """Tests that mostly wait, for nothing that another Python could change."""
 FEWER = {"PYRAFT_KILLS": "5", "FUZZ": "200"}

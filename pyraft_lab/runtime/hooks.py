@@ -17,6 +17,8 @@ from typing import Any
 from pyraft_lab.concurrency import to_thread
 
 log = logging.getLogger(__name__)
+OFTEN = 3
+"""Slow calls of a hook before a warning is logged."""
 
 
 class Hook:
@@ -61,7 +63,8 @@ class HookErrors:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._is_known = self._is_slow = False
+        self._is_known = False
+        self._slow_calls = 0
 
     def failed(self, error: BaseException) -> None:
         """Log that the hook raised ``error``, if it is the first time."""
@@ -72,9 +75,9 @@ class HookErrors:
             )
 
     def took(self, seconds: float) -> None:
-        """Warn if the hook held up the nodes for too long (``seconds``)."""
-        if not self._is_slow:
-            self._is_slow = True
+        """Warn, once, of a hook that often holds up the nodes; one long call may be a busy machine's doing."""
+        self._slow_calls += 1
+        if self._slow_calls == OFTEN:
             log.warning("%s took %.2f s and held up the nodes of this process; make it faster", self._name, seconds)
 
 

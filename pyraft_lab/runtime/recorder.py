@@ -38,7 +38,7 @@ from pyraft_lab.trace.record import (
 Observer = Callable[[Record], None]
 Level = Literal["off", "protocol", "steps", "full"]
 SLOW = 0.1
-"""Seconds that an observer may take before a warning is logged: two slow ones already delay the heartbeats."""
+"""Seconds after which a call of an observer is slow: two of them already delay the heartbeats."""
 
 
 class Sent(Struct, frozen=True, gc=False):
