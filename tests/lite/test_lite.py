@@ -25,7 +25,7 @@ FLAGS = [
 WITH_PROCESSES = {"08-a-cluster-over-mqtt", "11-five-processes"}
 LIVE = {*WITH_PROCESSES, "09-your-own-storage"}
 """Chapters in real time, or with what a tab has not: only some of their cells can run there."""
-SOON = 60_000
+SOON = 240_000
 """Milliseconds for anything to appear."""
 RUN_HERE = """
 import asyncio, json, sys
