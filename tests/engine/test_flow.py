@@ -10,6 +10,7 @@ from pyraft_lab.engine.events import ChangeMembership, Fire, Propose, Receive, U
 from pyraft_lab.engine.log import Noop, SnapshotMeta
 from pyraft_lab.engine.membership import AddLearners, ReplaceVoters
 from pyraft_lab.engine.messages import AppendRequest, HeartbeatRequest
+from pyraft_lab.engine.requests import room_for
 from pyraft_lab.engine.state import Inflight, Probe, RaftState, Replicate, SendSnapshot
 from pyraft_lab.engine.timers import TimerKind, delay, retry
 from pyraft_lab.engine.types import Index
@@ -272,6 +273,8 @@ def test_a_leader_without_a_quorum_accepts_only_so_many_bytes() -> None:
 @pytest.mark.row("FC-11")
 def test_the_limit_counts_what_waits_and_what_comes() -> None:
     state = after(streaming(leader(1, config=replace(EAGER, max_uncommitted_bytes=10))), propose("12345"))
+    assert room_for(state) == 5
+    assert room_for(streaming(leader(1))) is None
     assert commands(step(state, propose("12345")), Accepted)
     assert commands(step(state, propose("123456")), Refuse) == [Refuse((1,), TooManyUncommitted(5, 10))]
 
