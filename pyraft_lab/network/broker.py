@@ -56,6 +56,8 @@ class AccessControl(Struct, frozen=True, kw_only=True):
 
 NO_ACCESS_CONTROL = AccessControl()
 """Everybody may connect, unencrypted: for one machine, or a classroom whose members trust each other."""
+TAKEN = ("in use", "Unable to create websockets listener")
+"""What a broker says if another program took the port first: of a free one another is tried."""
 
 
 def start(
@@ -83,7 +85,7 @@ def start(
             broker.launch()
         except NetworkFailed as failed:
             broker.stop()
-            if (port and websocket_port != 0) or "in use" not in failed.why:
+            if (port and websocket_port != 0) or not any(words in failed.why for words in TAKEN):
                 raise
         else:
             return broker

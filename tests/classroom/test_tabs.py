@@ -108,7 +108,7 @@ def test_the_room_is_followed_only_while_the_learner_looks_at_it() -> None:
 async def main():
     ann = Tab("ann")
     opened = lambda: [one["type"] for one in ann.labs].count("open")
-    await until(lambda: opened() == 1)
+    await until(lambda: opened() == 1 and sheet(ann).get("role") == "leader")
     before = len(SESSIONS)
     ann.seat.look(False)
     await until(lambda: len(SESSIONS) == before - 1)

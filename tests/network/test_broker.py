@@ -36,6 +36,22 @@ def test_a_taken_port_is_a_clear_error(any_broker: broker.Broker) -> None:
 
 
 @pytest.mark.usefixtures("each_broker")
+@pytest.mark.parametrize("listener", range(2), ids=("WebSockets", "MQTT"))
+def test_a_port_that_was_free_and_is_taken_is_not_the_last_word(listener: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    free_port, asked = broker.free_port, list[int]()
+    with socket.create_server(("127.0.0.1", 0)) as first:
+
+        def port_that_was_free() -> int:
+            asked.append(first.getsockname()[1] if len(asked) == listener else free_port())
+            return asked[-1]
+
+        monkeypatch.setattr(broker, "free_port", port_that_was_free)
+        with broker.start(websocket_port=0) as running:
+            assert [running.websocket_port, running.port] == asked[-2:]
+            assert len(asked) == 4
+
+
+@pytest.mark.usefixtures("each_broker")
 def test_a_broker_dies_with_its_owner_however_that_dies() -> None:
     kind = "mosquitto" if broker.mosquitto() else "embedded"
     program = f"from pyraft_lab.network import broker; print(broker.start(kind={kind!r}).port, flush=True); input()"
