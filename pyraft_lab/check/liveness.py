@@ -184,7 +184,7 @@ def keeps_leader(sim: Simulation) -> Broken:
     spared = [one for one in sorted(members.voters - {leader}) if members.is_quorum(members.voters - {one})]
     if not spared or leader not in members.voters or not state.config.vote_lease:
         return
-    sim.cut(leader, spared[0]), sim.cut(spared[0], leader)
+    disconnect(sim, leader, spared[0])
     sim.run(wait)
     if state.config.pre_vote:
         sim.heal()
@@ -194,6 +194,12 @@ def keeps_leader(sim: Simulation) -> Broken:
             "a leader that stays",
             f"nodes {leader} and {spared[0]} were separated for {wait:g} s; now {sim.leader} leads, not {leader}",
         )
+
+
+def disconnect(sim: Simulation, one: NodeId, other: NodeId) -> None:
+    """Cut the link between two servers in both directions."""
+    sim.cut(one, other)
+    sim.cut(other, one)
 
 
 def hands_over(sim: Simulation) -> Broken:

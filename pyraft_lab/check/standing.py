@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from msgspec.structs import replace
 
-from pyraft_lab.check.liveness import after_syncs
+from pyraft_lab.check.liveness import after_syncs, disconnect
 from pyraft_lab.engine.state import Leader
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.sim.conditions import Purpose, chance
@@ -118,7 +118,7 @@ def _write_steadily(sim: Simulation, seconds: float) -> Iterator[ClientCall]:
 def _alone(sim: Simulation, node: NodeId) -> None:
     for other in sim.nodes:
         if other != node:
-            sim.cut(node, other), sim.cut(other, node)
+            disconnect(sim, node, other)
 
 
 def _follower_alone(sim: Simulation, _leader: NodeId, spared: NodeId) -> None:
@@ -145,7 +145,7 @@ def _deaf(sim: Simulation, _leader: NodeId, spared: NodeId) -> None:
 
 
 def _separated(sim: Simulation, leader: NodeId, spared: NodeId) -> None:
-    sim.cut(leader, spared), sim.cut(spared, leader)
+    disconnect(sim, leader, spared)
 
 
 def _slow(sim: Simulation, _leader: NodeId, spared: NodeId) -> None:

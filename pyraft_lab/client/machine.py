@@ -274,7 +274,7 @@ def _turn_elsewhere(turn: Turn, node: NodeId, error: Exception) -> None:
     """
     failures = turn.state.failures + 1
     turn.know(failures=failures)
-    known = {*turn.state.nodes} - (turn.state.silent - turn.state.skipped) - {node}
+    known = {*turn.state.nodes} - turn.state.to_skip - {node}
     match error:
         case NotLeader(leader=hint) if hint in known and failures % 3:
             turn.know(leader=hint)
@@ -289,7 +289,7 @@ def _turn_elsewhere(turn: Turn, node: NodeId, error: Exception) -> None:
 def _pass_over_silent(turn: Turn) -> None:
     """Let each node that gave no answer miss one turn: another attempt takes longer there than at the others."""
     nodes = turn.state.nodes
-    while nodes and (node := nodes[turn.state.turn % len(nodes)]) in turn.state.silent - turn.state.skipped:
+    while nodes and (node := nodes[turn.state.turn % len(nodes)]) in turn.state.to_skip:
         turn.know(turn=turn.state.turn + 1, skipped=turn.state.skipped | {node})
 
 

@@ -115,6 +115,11 @@ class ClientState(Struct, frozen=True, kw_only=True):
     operating: ImmutableMap[RequestId, Operation] = ImmutableMap()
 
     @property
+    def to_skip(self) -> frozenset[NodeId]:
+        """The silent nodes that have not missed their turn yet."""
+        return self.silent - self.skipped
+
+    @property
     def is_idle(self) -> bool:
         """Whether there is nothing to send."""
         return not (self.writes or self.reads or self.batches or self.readings or self.operations or self.operating)

@@ -18,6 +18,7 @@ from contextlib import suppress
 
 from msgspec import Struct
 
+from pyraft_lab.check.liveness import disconnect
 from pyraft_lab.engine.membership import RemoveLearners, ReplaceVoters
 from pyraft_lab.engine.messages import AppendAccepted, AppendRequest, HeartbeatRequest, HeartbeatResponse, TimeoutNow
 from pyraft_lab.engine.types import NodeId
@@ -138,7 +139,7 @@ def _resumed_leader(sim: Simulation, leader: NodeId) -> None:
     old = sim.duplicate(answered.id).sent[0].id
     sim.delay(old, LATE)
     _restart(sim, leader)
-    sim.cut(leader, answered.src), sim.cut(answered.src, leader)
+    disconnect(sim, leader, answered.src)
     sim.run(_answered_round(answered) * sim.nodes[leader].state.config.heartbeat_interval)
     sim.heal((answered.src, leader))
     sim.force(Deliver(old), sim.world.now)
@@ -149,7 +150,7 @@ def _answered_round(flight: Flight) -> int:
 
 
 def _restart(sim: Simulation, leader: NodeId) -> None:
-    """Restart a leader before anybody misses it; whoever does not resume lets the others elect."""
+    """Restart a leader before anybody misses it; one that does not resume lets the others elect."""
     term = sim.nodes[leader].term
     sim.crash(leader)
     sim.run(0.005)
@@ -166,14 +167,14 @@ def _resumed_orders(sim: Simulation, leader: NodeId) -> None:
     sim.delay(orders[-1].id, LATE)
     _restart(sim, leader)
     for node in rest:
-        sim.cut(leader, node), sim.cut(node, leader)
+        disconnect(sim, leader, node)
     for _ in range(60):
         for flight in sim.flying:
             if flight.dst == target and isinstance(flight.message, AppendRequest):
                 sim.drop(flight.id)
         sim.run(0.001)
     sim.force(Deliver(orders[-1].id), sim.world.now)
-    sim.cut(leader, target), sim.cut(target, leader)
+    disconnect(sim, leader, target)
     sim.run(0.01)
 
 

@@ -19,6 +19,7 @@ from typing import Literal, get_args
 
 from msgspec import Struct
 
+from pyraft_lab.check.liveness import disconnect
 from pyraft_lab.engine.events import ReadPolicy
 from pyraft_lab.engine.messages import HeartbeatResponse, TimeoutNow
 from pyraft_lab.engine.types import NodeId
@@ -135,7 +136,7 @@ def late_order(sim: Simulation, leader: NodeId, rival: NodeId, friends: Sequence
     sim.call(Call(client=OPERATOR, request=TransferLeadership(leader), to=leader))
     sim.run(LATE - 0.03)
     for node in friends:
-        sim.cut(leader, node), sim.cut(node, leader)
+        disconnect(sim, leader, node)
     sim.cut(rival, leader)
     sim.run(0.04)
 
