@@ -52,8 +52,8 @@ class Unanswered(Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         return (
-            f"○ not answered: replace ... by one of {', '.join(self.question.answers)}, in quotes, and run this section "
-            f"again from its first cell.\n  {ANSWER_CORRECTED}"
+            f"○ not answered: replace ... by one of {', '.join(self.question.answers)}, in quotes, and run this "
+            f"section again from its first cell.\n  {ANSWER_CORRECTED}"
         )
 
 
