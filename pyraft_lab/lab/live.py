@@ -57,7 +57,8 @@ class LiveFigure(go.FigureWidget):  # type: ignore[misc]
         self._config: Any = {"responsive": True}
         object.__setattr__(self, "_follower", follower)
         object.__setattr__(self, "_page", Page())
-        self.observe(self._on_layout, "_js2py_layoutDelta")
+        self.open()
+        self.observe(self._on_drawn, "_js2py_traceDeltas")
         object.__setattr__(self, "_ticker", ticker(self._refresh, name=f"live figure: {follower.name}"))
         self._ticker.start()
         end_with_the_cell(self._ticker.close)
@@ -69,6 +70,11 @@ class LiveFigure(go.FigureWidget):  # type: ignore[misc]
         """The widget if the page can run it; else a static picture with its text."""
         found: dict[str, Any] = super()._repr_mimebundle_(*arguments, **options)
         return {**found, "text/html": twin(self._follower.picture), "text/plain": repr(self)}
+
+    def open(self) -> None:
+        """Tell the page of the figure once it is whole: values that follow while a slow page builds it are lost."""
+        if hasattr(self, "_page"):
+            super().open()
 
     def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002 (ipywidgets)
         """The whole present figure, for a page that is loaded again; updates wait until that page is ready."""
@@ -106,10 +112,10 @@ class LiveFigure(go.FigureWidget):  # type: ignore[misc]
         """The number of pictures drawn; each shows everything since the one before."""
         return self._follower.drawn
 
-    def _on_layout(self, change: Mapping[str, Any]) -> None:
-        """The page tells the layout that it has drawn."""
-        if change["new"] is not None:
-            self._page.is_ready = True
+    def _on_drawn(self, change: Mapping[str, Any]) -> None:
+        """The page tells which update of the traces it has drawn; its first drawing counts as one, too."""
+        if change["new"]:
+            self._page.drawn = change["new"]["trace_edit_id"]
 
     def _refresh(self) -> bool:
         new = self._follower.draw_or_explain()
@@ -117,7 +123,7 @@ class LiveFigure(go.FigureWidget):  # type: ignore[misc]
             new.layout.autosize = True  # sent after it is on the page, this makes it as wide as its cell
             self._page.unsent = new
         is_over = self._follower.is_over
-        if self._page.takes_updates(is_over=is_over) and self._page.unsent is not None:
+        if self._page.unsent is not None and self._page.is_ready(self._last_trace_edit_id, is_over=is_over):
             picture, self._page.unsent = self._page.unsent, None
             redraw(self, picture)
         goes_on = not is_over or self._page.unsent is not None
@@ -127,9 +133,10 @@ class LiveFigure(go.FigureWidget):  # type: ignore[misc]
 
 
 class Page:
-    """What is known of the page that shows a figure: what is sent while it builds the figure is lost.
+    """What is known of the page that shows a figure, which may be slow.
 
-    So the newest picture stays ``unsent`` until the page has drawn its first one, however long a busy browser takes.
+    What is sent while a page builds the figure is lost, and what is sent faster than it draws piles up until the page
+    stands still. So the newest picture stays ``unsent`` until the page has drawn the one before.
     """
 
     def __init__(self) -> None:
@@ -138,12 +145,13 @@ class Page:
 
     def load(self) -> None:
         """A page begins to build the figure; outside of a notebook there is none to wait for."""
-        self.is_ready = not any(running())
+        self.drawn = -1
+        self._is_there = any(running())
         self._patient_until = time.monotonic() + LOADS
 
-    def takes_updates(self, *, is_over: bool) -> bool:
-        """Whether updates arrive; once the cluster ``is_over`` there may never be a page."""
-        return self.is_ready or (is_over and time.monotonic() >= self._patient_until)
+    def is_ready(self, sent: int, *, is_over: bool) -> bool:
+        """Whether the page has drawn update ``sent``; once the cluster ``is_over`` there may never be a page."""
+        return not self._is_there or self.drawn >= sent or (is_over and time.monotonic() >= self._patient_until)
 
 
 class TraceFollower:

@@ -150,7 +150,7 @@ def test_updates_wait_until_the_page_has_drawn_the_figure(monkeypatch: pytest.Mo
     stage.trace(last)
     eventually(lambda: figure.updates > 2)
     assert looks(figure) == built
-    figure.set_trait("_js2py_layoutDelta", {"layout_edit_id": 0, "layout_delta": {}})  # what a page says
+    figure.set_trait("_js2py_traceDeltas", {"trace_edit_id": 0, "trace_deltas": []})  # what a page says
     eventually(lambda: looks(figure) != built)
     figure.close()
 
