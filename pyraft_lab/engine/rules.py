@@ -177,12 +177,12 @@ def sendable(state: RaftState) -> Index:
 def waits_for_disk(state: RaftState, message: AnyMessage) -> bool:
     """Whether a message is a promise that must be on disk before it is sent (§5.1: before responding to RPCs)."""
     match message:
-        case AppendRequest() | HeartbeatRequest():
+        case HeartbeatRequest() | AppendRequest():
             return state.config.leader_restore
-        case AppendAccepted() | VoteRequest() | SnapshotResponse():
-            return True
         case HeartbeatResponse() | AppendRefused():
             return state.stored_vote != state.vote  # the answer extends a lease; a crash must not end the vote lease
+        case AppendAccepted() | VoteRequest() | SnapshotResponse():
+            return True
         case VoteResponse(granted=granted):
             return granted
         case _:
