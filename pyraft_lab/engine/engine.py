@@ -365,8 +365,10 @@ def settle_leader(turn: Turn) -> None:
     advance_commit(turn)
     if leave_joint(turn):
         advance_commit(turn)
-    answer_reads(turn)
-    send_timeout_now(turn)
+    if turn.leader.reads:
+        answer_reads(turn)
+    if turn.leader.transfer is not None:
+        send_timeout_now(turn)
     replicate_to_all(turn)
     step_down_if_removed(turn)
 

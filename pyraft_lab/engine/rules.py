@@ -317,7 +317,7 @@ def is_snapshot_due(state: RaftState) -> bool:
 def purge_upto(state: RaftState) -> Index:
     """The index to purge the log to: the snapshot's end, less the entries kept for slow followers (§7)."""
     upto = state.snapshot_last.index - state.config.keep_logs
-    return upto if upto <= state.log.start.index else min(upto, needed_after(state))
+    return upto if upto <= state.disk.log.start.index else min(upto, needed_after(state))
 
 
 MAX_STALLED_RETRIES = 16

@@ -98,12 +98,12 @@ def _pass(transition: Transition, action: Pending) -> None:
     match action:
         case Deliver(message):
             _deliver(transition, transition.flights.pop(message))
+        case FireTimer() | Sync() | Build() | SnapshotMissing() | GiveUp():
+            _run_due(transition, action)
         case Reach(client, request):
             reach(transition, client, request)
         case WakeClient(client, timer):
             wake(transition, client, timer)
-        case FireTimer() | Sync() | Build() | SnapshotMissing() | GiveUp():
-            _run_due(transition, action)
         case _:
             assert_never(action)
 

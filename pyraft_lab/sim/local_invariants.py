@@ -168,19 +168,20 @@ class LocalInvariants:
                 yield "one answer a call", f"call {reply.request} is answered a second time"
             self.answered[reply.request] = record.id
 
-    def _step(self, event: EventId, step: Step, world: World) -> Found:
+    def _step(self, event: EventId, step: Step, world: World) -> list[tuple[str, str]]:
         before, after = step.before, step.after
+        found: list[tuple[str, str]] = []
         if before.disk is not after.disk or before.committed != after.committed:
-            yield from bounds_hold(step)
-            yield from _of_commands(step)
+            found += (*bounds_hold(step), *_of_commands(step))
         if type(after.role) is Leader:
-            yield from self._led(step, world)
+            found += self._led(step, world)
         if type(before.role) is PreCandidate and type(after.role) is Candidate:
-            yield from self._stands(step, world)
+            found += self._stands(step, world)
         if after.committed > self.heights[-1][0]:
             self.heights.append((after.committed, event))
         if type(step.event) is Read or (step.commands and Readable in map(type, step.commands)):
-            yield from self._reads(event, step)
+            found += self._reads(event, step)
+        return found
 
     # Elections and leases
 
@@ -190,10 +191,10 @@ class LocalInvariants:
             yield from commits_are_of_the_own_term(step)
         if before.role is after.role:
             return
-        led = type(before.role) is Leader and before.vote == after.vote
+        led = type(before.role) is Leader and (before.disk is after.disk or before.vote == after.vote)
         if not led and type(step.event) is not Boot:
             yield from self._elected(after, world)
-        yield from progress_is_true(step, world, self._lost)
+        yield from progress_is_true(step, world, self._lost if self.wiped else {})
         if self.timeless is None and not has_valid_lease(before) and has_valid_lease(after):
             yield from one_lease_at_a_time(after.id, world)
 
