@@ -91,7 +91,7 @@ class Obligations:
             self._note(flight)
         if record.step is not None:
             found += self._step(record.step, world)
-        return as_violations(found, record, world, strict=self.strict)
+        return as_violations(found, record, world, strict=self.strict) if found else []
 
     def _step(self, step: Step, world: World) -> Broken:
         after = step.after

@@ -17,6 +17,7 @@ It checks the paper's Raft: one vote a term, and a restarted leader becomes a fo
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from copy import deepcopy
 from typing import assert_never
 
 from pyraft_lab.check.spec import Entry as SpecEntry
@@ -72,8 +73,12 @@ class Refinement:
     def fork(self, world: World) -> "Refinement":
         """A checker that has seen the events before ``world``."""
         twin = Refinement()
-        for record in self.records[: world.events]:
-            twin.check_record(record)
+        if world.events < len(self.records):
+            for record in self.records[: world.events]:
+                twin.check_record(record)
+        else:  # the present, as nearly every fork: nothing to follow again
+            twin.spec, twin.records = deepcopy(self.spec), self.records.copy()
+            twin.is_broken, twin.is_over = self.is_broken, self.is_over
         return twin
 
     def check_record(self, record: Record) -> Sequence[Violation]:

@@ -60,6 +60,10 @@ class Entry(NamedTuple):
     command: Any
     voters: Voters = ()
 
+    def __deepcopy__(self, _: object) -> "Entry":
+        """Itself: an entry never changes."""
+        return self
+
 
 class Disk(NamedTuple):
     """The persistent state of a server: what a crash leaves of it."""
@@ -68,6 +72,10 @@ class Disk(NamedTuple):
     voted_for: NodeId = NO_NODE
     log: tuple[Entry, ...] = ()
     snapshot: Index = 0
+
+    def __deepcopy__(self, _: object) -> "Disk":
+        """Itself: what was written never changes."""
+        return self
 
 
 class Role(StrEnum):

@@ -14,7 +14,7 @@ from pyraft_lab.engine.messages import (
 )
 from pyraft_lab.engine.replication import start_progress, start_round
 from pyraft_lab.engine.rules import VoteRefusal, has_heard_leader, has_lost_lease
-from pyraft_lab.engine.state import Candidate, Follower, Leader, Learner, PreCandidate
+from pyraft_lab.engine.state import Candidate, Follower, Leader, Learner, PreCandidate, Role
 from pyraft_lab.engine.timers import ELECTION, HEARTBEAT, QUORUM, TRANSFER, VOTE_LEASE, Timer, TimerKind
 from pyraft_lab.engine.turn import Turn
 from pyraft_lab.engine.types import NO_NODE, NodeId, Vote
@@ -201,13 +201,19 @@ def follow(turn: Turn, vote: Vote) -> None:
     """A valid leader was heard from: adopt its vote, follow it, and start the vote lease (§5.2)."""
     _stop_leading(turn)
     turn.save_vote(vote)
-    role = passive_role(turn, vote.node, heard_leader=turn.config.vote_lease)
-    if role != turn.role:
-        turn.become(role)
-    if isinstance(role, Follower):
+    if not _follows(turn.role, vote.node, heard_leader=turn.config.vote_lease):
+        turn.become(passive_role(turn, vote.node, heard_leader=turn.config.vote_lease))
+    if type(turn.role) is Follower:
         turn.set_timer(ELECTION)
     if turn.config.vote_lease:
         turn.set_timer(VOTE_LEASE)
+
+
+def _follows(role: Role, leader: NodeId, *, heard_leader: bool) -> bool:
+    """Whether a node follows this leader already, as every message but the leader's first finds it."""
+    if not isinstance(role, (Follower, Learner)):
+        return False
+    return role.leader == leader and role.has_heard_leader == heard_leader
 
 
 def step_down(turn: Turn, vote: Vote) -> None:

@@ -329,7 +329,10 @@ def on_leader(turn: Turn, src: NodeId, message: LeaderMessage) -> None:
 
 def on_follower(turn: Turn, src: NodeId, message: FollowerMessage) -> None:
     """Handle an answer to a leader; only answers to this leadership count."""
-    if adopt_vote(turn, message.vote) or message.vote != turn.vote or type(turn.role) is not Leader:
+    if message.vote != turn.vote:
+        adopt_vote(turn, message.vote)
+        return
+    if type(turn.role) is not Leader:
         return
     match message:
         case AppendAccepted():
@@ -362,8 +365,10 @@ def settle_leader(turn: Turn) -> None:
     advance_commit(turn)
     if leave_joint(turn):
         advance_commit(turn)
-    answer_reads(turn)
-    send_timeout_now(turn)
+    if turn.leader.reads:
+        answer_reads(turn)
+    if turn.leader.transfer is not None:
+        send_timeout_now(turn)
     replicate_to_all(turn)
     step_down_if_removed(turn)
 

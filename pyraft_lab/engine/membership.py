@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cached_property, reduce
+from itertools import repeat
 from typing import Literal, NoReturn, assert_never
 
 from msgspec import Struct
@@ -243,7 +244,7 @@ def _ids(field: str, ids: object) -> Voters:
 
 def _majority_index(config: Voters, matched: Mapping[NodeId, int]) -> Index:
     """The middle of the indexes sorted downwards: a majority holds at least that."""
-    return sorted([matched.get(node, 0) for node in config], reverse=True)[len(config) // 2]
+    return sorted(map(matched.get, config, repeat(0)), reverse=True)[len(config) // 2]
 
 
 def _apply(change: Change, voters: Voters, nodes: dict[NodeId, str]) -> tuple[Voters, dict[NodeId, str]]:

@@ -251,8 +251,9 @@ def commit(turn: Turn, announced: Index, verified: Index) -> None:
 
 def record_ack(turn: Turn, peer: NodeId, round: int) -> Progress | None:
     """Record that the peer answered ``round``; ``None`` if the answer is older than its progress record."""
-    progress = turn.leader.of(peer)
-    if progress is None or not progress.since_round <= round <= turn.leader.round:
+    leader = turn.leader
+    progress = leader.of(peer)
+    if progress is None or not progress.since_round <= round <= leader.round:
         return None
     if round <= progress.last_ack_round and not progress.failures:
         return progress

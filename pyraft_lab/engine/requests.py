@@ -144,8 +144,6 @@ def _read_by_lease(turn: Turn, event: Read) -> None:
 
 def answer_reads(turn: Turn) -> None:
     """Answer the reads whose round a quorum has acknowledged."""
-    if not turn.leader.reads:
-        return
     ready = [waiting for waiting in turn.leader.reads if turn.rules.is_read_safe(turn.leader, waiting.round)]
     if ready:
         turn.lead(reads=tuple(waiting for waiting in turn.leader.reads if waiting not in ready))
@@ -182,7 +180,8 @@ def _transfer_refusal(state: RaftState, event: TransferLeader) -> Refusal | None
 def send_timeout_now(turn: Turn) -> None:
     """Send TimeoutNow once the target holds the whole log; stop the transfer if the target no longer votes."""
     handover = turn.leader.transfer
-    if handover is None or handover.asked:
+    assert handover is not None, "only a leader that transfers its leadership asks its target"
+    if handover.asked:
         return
     target = turn.leader.of(handover.to)
     if target is None or handover.to not in turn.membership.voters:

@@ -177,12 +177,12 @@ def sendable(state: RaftState) -> Index:
 def waits_for_disk(state: RaftState, message: AnyMessage) -> bool:
     """Whether a message is a promise that must be on disk before it is sent (§5.1: before responding to RPCs)."""
     match message:
-        case AppendRequest() | HeartbeatRequest():
+        case HeartbeatRequest() | AppendRequest():
             return state.config.leader_restore
-        case AppendAccepted() | VoteRequest() | SnapshotResponse():
-            return True
         case HeartbeatResponse() | AppendRefused():
             return state.stored_vote != state.vote  # the answer extends a lease; a crash must not end the vote lease
+        case AppendAccepted() | VoteRequest() | SnapshotResponse():
+            return True
         case VoteResponse(granted=granted):
             return granted
         case _:
@@ -317,7 +317,7 @@ def is_snapshot_due(state: RaftState) -> bool:
 def purge_upto(state: RaftState) -> Index:
     """The index to purge the log to: the snapshot's end, less the entries kept for slow followers (§7)."""
     upto = state.snapshot_last.index - state.config.keep_logs
-    return upto if upto <= state.log.start.index else min(upto, needed_after(state))
+    return upto if upto <= state.disk.log.start.index else min(upto, needed_after(state))
 
 
 MAX_STALLED_RETRIES = 16

@@ -1,6 +1,8 @@
 """The paper's Figure 2 as values: the persistent, the volatile and the leader's state of a server."""
 
+from bisect import bisect_left
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import TYPE_CHECKING, Literal, assert_never, cast
 
 from msgspec import Struct
@@ -120,6 +122,9 @@ class Progress(Struct, frozen=True, kw_only=True, gc=False):
     may_revert: bool = False
 
 
+_PEER, _MATCHED = attrgetter("peer"), attrgetter("peer", "matched")
+
+
 class PendingRead(Struct, frozen=True, gc=False):
     """Reads that wait for a quorum to answer ``round``; they may then be served once ``at`` is applied."""
 
@@ -195,8 +200,9 @@ class Leader(Struct, frozen=True, tag=True, kw_only=True, gc=False):
         return None
 
     def with_progress(self, changed: Progress) -> "Leader":
-        """This leader with the progress record of one peer replaced."""
-        return replace(self, progress=tuple([changed if one.peer == changed.peer else one for one in self.progress]))
+        """This leader with the progress record of one peer replaced; they are in order of their peers."""
+        place = bisect_left(self.progress, changed.peer, key=_PEER)
+        return replace(self, progress=(*self.progress[:place], changed, *self.progress[place + 1 :]))
 
 
 Role = Follower | Learner | PreCandidate | Candidate | Leader
@@ -317,7 +323,7 @@ class RaftState(Struct, frozen=True, kw_only=True, gc=False):
     def matched(self) -> Mapping[NodeId, Index]:
         """matchIndex of every member; the leader's own is what is on its disk (dissertation §10.2.1)."""
         peers = self.role.progress if isinstance(self.role, Leader) else ()
-        return {one.peer: one.matched for one in peers} | {self.id: self.stored.index}
+        return dict(map(_MATCHED, peers)) | {self.id: self.stored.index}
 
 
 class Step(Struct, frozen=True, gc=False):

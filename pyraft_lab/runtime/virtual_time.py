@@ -32,10 +32,15 @@ class _Jumping(selectors.DefaultSelector):
         self.now = 0.0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Jump over ``timeout`` seconds; raises ``PyraftError`` where nothing would ever happen."""
+        """Jump over ``timeout`` seconds; raises ``PyraftError`` where nothing would ever happen.
+
+        The system is asked for input only where time passes: what is due now needs none, and is most of what happens.
+        """
         if timeout is None:
             raise PyraftError("nothing is left to happen: every task waits for something that never comes")
-        self.now += max(0.0, timeout)
+        if timeout <= 0:
+            return []
+        self.now += timeout
         return super().select(0)
 
 

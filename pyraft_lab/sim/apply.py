@@ -1,7 +1,8 @@
 """``apply(world, action)``: the only function that changes a world; pure, like the engine."""
 
-from typing import NamedTuple, assert_never
+from typing import assert_never
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from pyraft_lab.engine.events import Event, Fire, Read, Receive, SnapshotGone
@@ -57,7 +58,7 @@ ANY_CALL = Read(())
 """Represents any request of a client."""
 
 
-class Applied(NamedTuple):
+class Applied(Struct, frozen=True, gc=False):
     """The world after an action, the record of it, and the client calls it completed."""
 
     world: World
@@ -97,12 +98,12 @@ def _pass(transition: Transition, action: Pending) -> None:
     match action:
         case Deliver(message):
             _deliver(transition, transition.flights.pop(message))
+        case FireTimer() | Sync() | Build() | SnapshotMissing() | GiveUp():
+            _run_due(transition, action)
         case Reach(client, request):
             reach(transition, client, request)
         case WakeClient(client, timer):
             wake(transition, client, timer)
-        case FireTimer() | Sync() | Build() | SnapshotMissing() | GiveUp():
-            _run_due(transition, action)
         case _:
             assert_never(action)
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from pyraft_lab.engine.events import Receive
 from pyraft_lab.engine.log import Entry, Log
-from pyraft_lab.engine.state import Leader, RaftState, Step
+from pyraft_lab.engine.state import Candidate, Leader, RaftState, Step
 from pyraft_lab.engine.types import Index, LogId, NodeId, Term
 
 LeaderId = tuple[Term, NodeId]
@@ -80,21 +80,32 @@ def is_idle(step: Step) -> bool:
     return step.before is step.after and type(step.event) is Receive
 
 
-def facts_of(step: Step) -> Facts:
-    """The facts of one step, in the order in which they are checked; most steps have none."""
-    before, after = step.before, step.after
-    if (
+def is_routine(step: Step) -> bool:
+    """Whether a message arrived and neither made a fact nor counted as a vote, as nearly all messages."""
+    is_counting = type(step.after.role) is Candidate
+    return type(step.event) is Receive and not is_counting and _has_no_facts(step.before, step.after)
+
+
+def _has_no_facts(before: RaftState, after: RaftState) -> bool:
+    """Whether disk, commit index and kind of role are as before: nothing else matters for the safety of Raft."""
+    return (
         before.disk is after.disk
         and before.committed == after.committed
         and type(before.role) is type(after.role)
         and not after.halted
-    ):
+    )
+
+
+def facts_of(step: Step) -> Facts:
+    """The facts of one step, in the order in which they are checked; most steps have none."""
+    before, after = step.before, step.after
+    if _has_no_facts(before, after):
         return ()
     return (*_of_log(before, after), *_of_commit(before, after), *_of_end(before, after))
 
 
 def _of_log(before: RaftState, after: RaftState) -> Iterator[Fact]:
-    leads, goes_on = isinstance(after.role, Leader), _leads_on(before, after)
+    leads, goes_on = type(after.role) is Leader, _leads_on(before, after)
     if before.log is not after.log:
         if after.log.start.index < before.log.last.index and not after.log.has(before.log.last):
             yield TruncatedByLeader(after.id) if goes_on else Truncated()
@@ -121,7 +132,7 @@ def _of_end(before: RaftState, after: RaftState) -> Iterator[Fact]:
 
 def _leads_on(before: RaftState, after: RaftState) -> bool:
     """Whether the same leadership continues; only the ``committed`` flag of its vote may have changed."""
-    return isinstance(before.role, Leader) and isinstance(after.role, Leader) and _leader(before) == _leader(after)
+    return type(before.role) is type(after.role) is Leader and _leader(before) == _leader(after)
 
 
 def _leader(state: RaftState) -> LeaderId:

@@ -9,7 +9,7 @@ Under swapped rules the invariants that presuppose such a rule are left out (:da
 that a run shows the consequences to the end; all others are checked. ``strict`` checks all.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from msgspec.structs import asdict
@@ -99,8 +99,6 @@ def as_violations(
     found: Sequence[tuple[str, str]], record: Record, world: World, *, strict: bool
 ) -> Sequence[Violation]:
     """What a record was found to violate, without what is left out under the rules in use; all of it if ``strict``."""
-    if not found:
-        return []
     skipped = {} if strict else left_out(world.setting.engine.rules)
     return [
         Violation(name=name, what=what, event=record.id, time=record.time)
@@ -153,7 +151,7 @@ class LocalInvariants:
                 found += self._sent(record.id, flight, world)
         if step is not None and not is_idle(step):
             found += self._step(record.id, step, world)
-        return as_violations(found, record, world, strict=self.strict)
+        return as_violations(found, record, world, strict=self.strict) if found else []
 
     def _watch_faults(self, record: Record, world: World) -> None:
         self._watch_clocks(record, world)
@@ -170,19 +168,20 @@ class LocalInvariants:
                 yield "one answer a call", f"call {reply.request} is answered a second time"
             self.answered[reply.request] = record.id
 
-    def _step(self, event: EventId, step: Step, world: World) -> Found:
+    def _step(self, event: EventId, step: Step, world: World) -> list[tuple[str, str]]:
         before, after = step.before, step.after
+        found: list[tuple[str, str]] = []
         if before.disk is not after.disk or before.committed != after.committed:
-            yield from bounds_hold(step)
-            yield from _of_commands(step)
+            found += (*bounds_hold(step), *_of_commands(step))
         if type(after.role) is Leader:
-            yield from self._led(step, world)
-        if isinstance(before.role, PreCandidate) and isinstance(after.role, Candidate):
-            yield from self._stands(step, world)
+            found += self._led(step, world)
+        if type(before.role) is PreCandidate and type(after.role) is Candidate:
+            found += self._stands(step, world)
         if after.committed > self.heights[-1][0]:
             self.heights.append((after.committed, event))
-        if type(step.event) is Read or Readable in map(type, step.commands):
-            yield from self._reads(event, step)
+        if type(step.event) is Read or (step.commands and Readable in map(type, step.commands)):
+            found += self._reads(event, step)
+        return found
 
     # Elections and leases
 
@@ -192,11 +191,11 @@ class LocalInvariants:
             yield from commits_are_of_the_own_term(step)
         if before.role is after.role:
             return
-        led = isinstance(before.role, Leader) and before.vote == after.vote
-        if not led and not isinstance(step.event, Boot):
+        led = type(before.role) is Leader and (before.disk is after.disk or before.vote == after.vote)
+        if not led and type(step.event) is not Boot:
             yield from self._elected(after, world)
-        yield from progress_is_true(step, world, self._lost)
-        if self.timeless is None and has_valid_lease(after) and not has_valid_lease(before):
+        yield from progress_is_true(step, world, self._lost if self.wiped else {})
+        if self.timeless is None and not has_valid_lease(before) and has_valid_lease(after):
             yield from one_lease_at_a_time(after.id, world)
 
     def _stands(self, step: Step, world: World) -> Found:
@@ -218,23 +217,26 @@ class LocalInvariants:
                 f"node {leader.id} leads term {leader.term} with the votes of {sorted(granted)} only",
             )
 
-    def _sent(self, event: EventId, flight: Flight, world: World) -> Found:
+    def _sent(self, event: EventId, flight: Flight, world: World) -> Iterable[tuple[str, str]]:
         disk, message = world.nodes[flight.src].synced, flight.message
         match message:
-            case AppendRequest():  # the most frequent ones first
-                yield from message_is_true(flight.src, message, world)
-            case AppendAccepted(vote=vote) | HeartbeatResponse(vote=vote) | AppendRefused(vote=vote):
+            case HeartbeatResponse(vote=vote) | AppendAccepted(vote=vote) | AppendRefused(vote=vote):
                 if not _is_bound(disk, vote):
-                    yield "durable before contact", f"node {flight.src} answers {vote}, but its disk has {disk.vote}"
+                    answers = f"node {flight.src} answers {vote}, but its disk has {disk.vote}"
+                    return [("durable before contact", answers)]
+            case AppendRequest():
+                return message_is_true(flight.src, message, world)
             case VoteResponse(granted=True, asked=asked):
                 self.grants[asked.term, asked.node, flight.src] = event
             case PreVoteResponse(granted=True, asked=asked):
                 self.pre_grants[asked.term, asked.node, flight.src] = event
             case VoteRequest(vote=vote):
                 if disk.vote.term < vote.term:
-                    yield "durable before request", f"node {flight.src} stands in term {vote.term}, its disk does not"
+                    stands = f"node {flight.src} stands in term {vote.term}, its disk does not"
+                    return [("durable before request", stands)]
             case _:
                 pass
+        return ()
 
     # Reads
 
@@ -400,10 +402,10 @@ def progress_is_true(step: Step, world: World, lost: Mapping[ProgressRecord, Ind
     """
     leader, before = step.after, step.before.role
     assert isinstance(leader.role, Leader), "only a leader has progress records"
-    known = {one.peer: one for one in before.progress} if isinstance(before, Leader) else {}
-    for one in leader.role.progress:
-        old = known.get(one.peer)
-        if old is not None and (old is one or (old.matched, old.next) == (one.matched, one.next)):
+    known = before.progress if type(before) is Leader else ()
+    for one in [one for one in leader.role.progress if one not in known]:
+        old = before.of(one.peer) if type(before) is Leader else None
+        if old is not None and old.matched == one.matched and old.next == one.next:
             continue
         if not isinstance(one.state, Reverted) and not one.matched < one.next <= leader.log.last.index + 1:
             at = f"matched {one.matched}, next {one.next}, last {leader.log.last.index}"

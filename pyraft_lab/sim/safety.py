@@ -33,7 +33,7 @@ from pyraft_lab.sim.facts import (
     TruncatedByLeader,
     Uncommitted,
     facts_of,
-    is_idle,
+    is_routine,
 )
 from pyraft_lab.sim.properties import Violation
 from pyraft_lab.sim.run_history import RunHistory
@@ -159,7 +159,7 @@ class Safety:
     def check(self, record: Record, world: World) -> Sequence[Violation]:
         """The violations in a record."""
         step = record.step
-        found = [] if step is None or is_idle(step) else [*self._step(record.id, step, world)]
+        found = [] if step is None or is_routine(step) else [*self._step(record.id, step, world)]
         for flight in record.sent:
             if type(flight.message) in _PROMISES and flight.copy_of is None:  # a duplicate is not a second promise
                 found += self._promises(record.id, flight, world)

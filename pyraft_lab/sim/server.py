@@ -195,10 +195,12 @@ class SimulatedDriver:
     # Timers
 
     def _set_timer(self, timer: Timer, backoff: int) -> None:
-        self._cancel_timer(timer)
+        if timer in self.timers:
+            self.transition.cancel(self.forget(timer))
         self.drawn += 1
-        luck = self.transition.draw(Purpose.TIMER, self.id, self.drawn) if timer.kind in RANDOM_TIMERS else 0.0
-        seconds = delay(self.state.config, timer.kind, backoff, luck) / self.rate
+        kind = timer.kind
+        luck = self.transition.draw(Purpose.TIMER, self.id, self.drawn) if kind in RANDOM_TIMERS else 0.0
+        seconds = delay(self.state.config, kind, backoff, luck) / self.rate
         self.timers[timer] = self.transition.schedule(max(1, round(seconds * SECOND)), FireTimer(self.id, timer))
 
     def _cancel_timer(self, timer: Timer) -> None:

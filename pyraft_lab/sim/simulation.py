@@ -420,17 +420,19 @@ class Simulation(Controls):
         """Apply an action, after the overdue timers that must fire before it; every change of the world comes here."""
         while self._world.delayed and (first := fires_before(self._world, action)):
             self._do(first, at, decided=decided)
-        self._world, record, ends = apply(self._world, action, at)
-        if isinstance(action, Invoke):
+        applied = apply(self._world, action, at)
+        self._world, record = applied.world, applied.record
+        if type(action) is Invoke:
             self._calls[record.id] = ClientCall(self._world.requests, action.call, record)
-        for ended in ends:
+        for ended in applied.ended:
             self._end(ended, record)
         if self._keeps:
             self._timeline.add(action, self._world, decided=decided)
             self._trace(record)
         for checker in self._checks:
-            self._violations.extend(checker.check(record, self._world))
-        list(map(self._look, self._properties))
+            self._violations += checker.check(record, self._world)
+        for one in self._properties:
+            self._look(one)
         for observer in self.observers:
             observer(record)
         return record

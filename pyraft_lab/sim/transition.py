@@ -213,7 +213,7 @@ class Transition:
 
     def record(self) -> Record:
         """The record of the action."""
-        replies = tuple(map(_reply, self.ended))
+        replies = tuple(map(_reply, self.ended)) if self.ended else ()
         if self.step is not None:
             return record_step(
                 self.step,

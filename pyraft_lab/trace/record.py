@@ -221,10 +221,12 @@ _WITHOUT_PEER = (Fire, Stored, Propose, Read)
 
 def peer_of(event: Event) -> NodeId | None:
     """The other node an event is about."""
+    if type(event) is Receive:
+        return event.src
     if type(event) in _WITHOUT_PEER:
         return None
     match event:
-        case Receive(src=peer) | SnapshotGone(peer=peer) | Unreachable(peer=peer) | AllowRevert(peer=peer):
+        case SnapshotGone(peer=peer) | Unreachable(peer=peer) | AllowRevert(peer=peer):
             return peer
         case TransferLeader(to=peer):
             return peer

@@ -37,8 +37,8 @@ DUTIES = (
         hint="it led, lost, and leads again before they arrive",
         edit=Edit(
             "pyraft_lab.engine.engine:on_follower",
-            "message.vote != turn.vote or",
-            "False or",
+            "message.vote != turn.vote:",
+            "message.vote > turn.vote:",
         ),
         seed=8,
     ),
