@@ -15,7 +15,7 @@ from pyraft_lab.engine.state import Follower, Leader, Learner, RaftState, Role
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.trace.annotate.table import label
 from pyraft_lab.trace.call_rows import CallRows
-from pyraft_lab.trace.columns import MISSING, Table
+from pyraft_lab.trace.columns import MISSING, Table, table
 from pyraft_lab.trace.entry_rows import EntryRows
 from pyraft_lab.trace.message_rows import MessageRows
 from pyraft_lab.trace.record import EventId, Kind, Record, missing_in
@@ -59,13 +59,17 @@ class Tables:
         self._grown[name] = grown
         return found
 
+    def know_labels(self, labels: Sequence[str | None], records: Sequence[Record]) -> None:
+        """Take the labels of these records as they were found when the run's own rules were still there."""
+        self._grown["rules"] = GrowingTable(RuleRows(labels), records)
+
 
 class GrowingTable:
-    """A growing table, how many records it has read, and its last copy."""
+    """A growing table, how many records it has read, and its last copy; ``read`` are those whose rows it has."""
 
-    def __init__(self, rows: Growing) -> None:
-        self._rows, self._count = rows, 0
-        self._first: EventId | None = None
+    def __init__(self, rows: Growing, read: Sequence[Record] = ()) -> None:
+        self._rows, self._count = rows, len(read)
+        self._first: EventId | None = read[0].id if read else None
         self._last: Table | None = None
 
     def is_start_of(self, records: Sequence[Record]) -> bool:
@@ -143,10 +147,10 @@ def _event(record: Record) -> tuple[Any, ...]:
 
 
 class RuleRows:
-    """One row for each record: the clause of Raft that decided it."""
+    """One row for each record: the clause of Raft that decided it; of the first ones it may be known."""
 
-    def __init__(self) -> None:
-        self._table = Table(RULE)
+    def __init__(self, labels: Sequence[str | None] = ()) -> None:
+        self._table = table(RULE, {"rule": labels}, len(labels))
 
     def add(self, records: Sequence[Record]) -> None:
         """Read further records."""
