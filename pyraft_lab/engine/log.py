@@ -161,7 +161,7 @@ class Log(Struct, frozen=True, cache_hash=True, gc=False):
         chunks = list(self.chunks)
         weight = self.byte_size
         # asked of every entry, so by type: isinstance takes ten times as long to say no
-        memberships = [entry.index for entry in entries if type(entry.payload) is Configuration]
+        memberships = tuple([entry.index for entry in entries if type(entry.payload) is Configuration])
         for added in _by_chunk(entries):
             if chunks and _number(chunks[-1].entries[0].index) == _number(added[0].index):
                 chunks[-1] = Chunk(chunks[-1].byte_size, chunks[-1].entries + added)
@@ -173,7 +173,7 @@ class Log(Struct, frozen=True, cache_hash=True, gc=False):
             last=entries[-1].id,
             chunks=tuple(chunks),
             runs=self.runs + _new_runs(self.last.leader if self.chunks else None, entries),
-            configs=(*self.configs, *memberships),
+            configs=self.configs + memberships,  # the same tuple where there are none
             byte_size=weight,
         )
 

@@ -72,7 +72,7 @@ def apply(world: World, action: Action, now: Micros | None = None) -> Applied:
     Raises ``PyraftError`` for an action that is not possible: an unknown node, a message that is not on its way.
     """
     transition = Transition(world)
-    transition.now = max(world.now, world.now if now is None else now)
+    transition.start(max(world.now, world.now if now is None else now))
     if isinstance(action, Pending):
         _pass(transition, action)
     else:

@@ -55,6 +55,7 @@ class Transition:
             "world",
             "id",
             "now",
+            "time",
             "nodes",
             "event_queue",
             "flights",
@@ -74,7 +75,7 @@ class Transition:
         self.world = world
         self.id: EventId = world.events
         """The id that the record of this action will have."""
-        self.now = world.now
+        self.start(world.now)
         self.nodes = dict(world.nodes)
         self.event_queue = list(world.event_queue)
         self.flights = dict(world.flights)
@@ -111,6 +112,10 @@ class Transition:
     def draw(self, purpose: Purpose, place: int, count: int) -> float:
         """A random number in [0, 1) that no other draw of this world uses."""
         return chance(self.world.setting.seed, purpose, place, count)
+
+    def start(self, now: Micros) -> None:
+        """Set the time of the action; its record and all its messages share the same number of seconds."""
+        self.now, self.time = now, now / SECOND
 
     # The agenda
 
@@ -150,7 +155,7 @@ class Transition:
         if fate is Fate.FLYING:
             delay = self._arrival(src, leaving.dst, weather)
             due = self.schedule(delay, Deliver(id), leaving.cause).time / SECOND
-        sent, cause, message = self.now / SECOND, leaving.cause, leaving.message
+        sent, cause, message = self.time, leaving.cause, leaving.message
         flight = Flight(id, src.id, leaving.dst, message, sent, cause, due, leaving.reply_to, fate=fate)
         self.sent.append(flight)
         if fate is Fate.FLYING:
@@ -167,7 +172,7 @@ class Transition:
         """Send a duplicate of a message; it arrives after ``delay`` microseconds."""
         id, original = self._number(), flight.copy_of or flight.id
         due = self.schedule(delay, Deliver(id), self.id).time / SECOND
-        self.flights[id] = replace(flight, id=id, copy_of=original, sent=self.now / SECOND, cause=self.id, due=due)
+        self.flights[id] = replace(flight, id=id, copy_of=original, sent=self.time, cause=self.id, due=due)
         self.sent.append(self.flights[id])
 
     def _number(self) -> MessageId:
@@ -218,7 +223,7 @@ class Transition:
             return record_step(
                 self.step,
                 id=self.id,
-                time=self.now / SECOND,
+                time=self.time,
                 kind=self.kind,
                 cause=self.cause,
                 message=self.message,
@@ -228,7 +233,7 @@ class Transition:
             )
         return Record(
             id=self.id,
-            time=self.now / SECOND,
+            time=self.time,
             kind=self.kind,
             node=self.node,
             cause=self.cause,

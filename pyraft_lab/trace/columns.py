@@ -16,6 +16,8 @@ from msgspec import Struct
 
 MISSING = -(2**63)
 """The value of a whole number that is missing."""
+FEW = 8
+"""Rows that are added one value at a time."""
 NEVER = math.nan
 """The time of what has not happened."""
 
@@ -38,9 +40,14 @@ class Column(Struct, frozen=True):
     kind: ColumnKind = ColumnKind.WHOLE
     words: tuple[str, ...] = ()
 
+    @property
+    def codes(self) -> Mapping[str, int]:
+        """The number of each word in the packed column."""
+        return _codes(self.words)
+
     def code(self, word: str) -> int:
         """The number of a word in the packed column; ``-1`` for a word that is not in the list."""
-        return _codes(self.words).get(word, -1)
+        return self.codes.get(word, -1)
 
 
 Columns = tuple[Column, ...]
@@ -67,7 +74,8 @@ class Table:
     def add_rows(self, rows: Sequence[tuple[Any, ...]]) -> None:
         """Add rows: one packed value for each column, in order."""
         for buffer, values in zip(self.buffers.values(), zip(*rows, strict=True), strict=False):
-            buffer.extend(values)
+            # an array takes another array several times as fast as it takes many values one by one
+            buffer.extend(array(buffer.typecode, values) if len(rows) > FEW and type(buffer) is array else values)
 
     def copy(self) -> "Table":
         """The table as it is now; later rows and changes do not reach it."""
@@ -125,7 +133,8 @@ def _packed(column: Column, values: Iterable[Any]) -> Buffer:
         case ColumnKind.TEXT:
             return [None if value is None else str(value) for value in values]
         case ColumnKind.WORD:
-            return array("h", [-1 if value is None else column.code(str(value)) for value in values])
+            codes = column.codes  # looked up once: finding the mapping hashes every word of the list
+            return array("h", [-1 if value is None else codes.get(str(value), -1) for value in values])
         case ColumnKind.TRUTH:
             return array("b", [-1 if value is None else bool(value) for value in values])
         case ColumnKind.TIME:

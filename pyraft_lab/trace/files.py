@@ -1,13 +1,14 @@
 """Traces in files: one line of JSON a record (``.jsonl``), or Parquet with the events as columns and the line beside.
 
 A state is written as what changed in it, and its disk not at all: folding the commands gives it back. So files stay
-small, and reading one replays every disk.
+small, and reading one replays every disk. A reader knows rules that are not Raft's own by name only; what they decided
+in each step, Parquet keeps in its column ``rule``.
 """
 
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -34,10 +35,16 @@ from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import ConfigError, PyraftError
 from pyraft_lab.extras import require
 from pyraft_lab.trace import given
+from pyraft_lab.trace.annotate.table import LABELS
 from pyraft_lab.trace.record import Flight, Kind, Record, Reply
 from pyraft_lab.trace.sharing import Sharing, role_like, without_collector
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 FORMAT = "pyraft-lab trace 2"
+Labels = Sequence[str | None]
+"""For each record the clause of Raft that decided it, as the column ``rule`` of the events."""
 
 Changed = msgspec.defstruct(
     "Changed",
@@ -46,6 +53,7 @@ Changed = msgspec.defstruct(
     module=__name__,
 )
 """The fields of a state that a step changed; the others are ``UNSET``."""
+_FIELDS = Changed.__struct_fields__
 
 
 class Line(Struct, omit_defaults=True):
@@ -67,7 +75,7 @@ class Line(Struct, omit_defaults=True):
     before: RaftState | None = None
     event: Event | None = None
     commands: tuple[Command, ...] = ()
-    changed: Any = None
+    changed: Changed | None = None  # type: ignore[valid-type]  # made of the fields of RaftState, above
     state: RaftState | None = None
     rules: dict[str, str] | None = None
     overdue: tuple[Timer, ...] = ()
@@ -195,9 +203,8 @@ class Reader:
     def _changed(self, before: RaftState, line: Line, commands: tuple[Command, ...]) -> RaftState:
         """The state after a step: the one before, what the line says has changed, and the disk after its commands."""
         told: dict[str, Any] = {}
-        if line.changed:
-            changed = msgspec.convert(line.changed, Changed, str_keys=True)  # as JSON has them
-            told = {name: getattr(changed, name) for name in line.changed}
+        if line.changed is not None:
+            told = {name: value for name in _FIELDS if (value := getattr(line.changed, name)) is not UNSET}
             if "role" in told:
                 told["role"] = role_like(before.role, told["role"])
         if "disk" not in told:
@@ -207,53 +214,66 @@ class Reader:
         return replace(before, **told) if told else before
 
 
-def save(records: Sequence[Record], path: str | Path) -> Path:
-    """Write records to a file whose suffix says how."""
+class Saved(NamedTuple):
+    """What a file holds: the records, and their labels if it holds those of all records."""
+
+    records: list[Record]
+    labels: Labels | None = None
+
+
+def save(records: Sequence[Record], path: str | Path, events: Callable[[], "pd.DataFrame"]) -> Path:
+    """Write records to a file whose suffix says how; ``events`` makes the frame of these records, for Parquet."""
     _check_kind(given.path_of(path))
     target = given.file_to_write(path)
     writer = Writer()
     try:
         with without_collector():
-            _write(records, [writer.line(record) for record in records], target)
+            _write([writer.line(record) for record in records], events, target)
     except OSError as error:
         raise PyraftError(f"{target} could not be written: {error.strerror or error}") from error
     return target
 
 
-def _write(records: Sequence[Record], lines: list[bytes], path: Path) -> None:
-    about = {"format": FORMAT, "records": len(lines), "checksum": _checksum(lines)}
+def _write(lines: list[bytes], events: Callable[[], "pd.DataFrame"], path: Path) -> None:
+    about = About(format=FORMAT, records=len(lines), checksum=_checksum(lines))
     if path.suffix == ".parquet":
-        _write_parquet(records, lines, about, path)
+        _write_parquet(events(), lines, about, path)
     else:
         path.write_bytes(b"\n".join([_encode(about), *lines]) + b"\n")
 
 
-def load(path: str | Path) -> list[Record]:
+def load(path: str | Path) -> Saved:
     """Read what :func:`save` wrote; ``PyraftError`` names the line that cannot be read."""
     _check_kind(given.path_of(path))
     with without_collector():
         return _loaded(given.file_to_read(path))
 
 
-def _loaded(path: Path) -> list[Record]:
+def _loaded(path: Path) -> Saved:
     reader = Reader()
     records = []
-    about, lines = _read_parquet(path) if path.suffix == ".parquet" else _read_lines(path)
+    about, lines, labels = _read_parquet(path) if path.suffix == ".parquet" else (*_read_lines(path), None)
     for number, line in enumerate(lines, 1 if path.suffix == ".parquet" else 2):
         try:
             records.append(reader.record(line))
         except (msgspec.MsgspecError, ValueError) as error:
             raise PyraftError(f"{path}, line {number}: {error}; the trace is damaged or of another version") from error
     _check_whole(path, about, lines)
-    return records
+    is_whole = labels is not None and about.labels == _checksum_of(labels) and {*labels} <= {None, *LABELS}
+    return Saved(records, labels if is_whole else None)
 
 
-class About(Struct):
-    """What a file says about itself; files of earlier versions do not contain the number of records."""
+class About(Struct, omit_defaults=True):
+    """What a file says about itself; files of earlier versions do not contain the number of records.
+
+    ``labels`` is the checksum of the labels: if they were changed, or one of another version is unknown, the records
+    are explained again.
+    """
 
     format: str = ""
     records: int | None = None
     checksum: int | None = None
+    labels: int | None = None
 
 
 def _read_lines(path: Path) -> tuple[About, list[bytes]]:
@@ -281,25 +301,33 @@ def _checksum(lines: Iterable[bytes]) -> int:
     return checksum
 
 
-def _read_parquet(path: Path) -> tuple[About, list[bytes]]:
-    import pandas as pd
+def _checksum_of(labels: Labels) -> int:
+    return zlib.crc32("\n".join([label or "" for label in labels]).encode())
+
+
+def _read_parquet(path: Path) -> tuple[About, list[bytes], Labels | None]:
+    """What the file says about itself, the lines, and the labels; by Arrow, which is quicker here than pandas."""
+    import pyarrow as pa
+    from pyarrow import parquet
 
     try:
-        frame = pd.read_parquet(path, columns=["line"])
-        lines = [line.encode() for line in frame["line"]]
-    except (OSError, ValueError, KeyError, AttributeError) as error:  # Arrow's errors are of these kinds
+        table = parquet.read_table(path, columns=["line", "rule"])
+        lines = table["line"].cast(pa.binary()).to_pylist()
+        attrs = from_json((table.schema.metadata or {}).get(b"PANDAS_ATTRS", b"{}"), dict[str, Any])
+        about = msgspec.convert(attrs.get("trace", {}), About)
+        labels = None if about.labels is None else table["rule"].cast(pa.string()).to_pylist()
+        return about, lines, labels
+    except (OSError, ValueError, KeyError, msgspec.MsgspecError) as error:  # Arrow's errors are of these kinds
         why = str(error).partition("\n")[0]
         raise PyraftError(
             f"{path} is not a trace file, or is damaged: it cannot be read as Parquet with lines ({why})"
         ) from error
-    return msgspec.convert(frame.attrs.get("trace", {}), About), lines
 
 
-def _write_parquet(records: Sequence[Record], lines: list[bytes], about: dict[str, Any], path: Path) -> None:
-    from pyraft_lab.trace.frames import events
-
-    frame = events(records).assign(line=[line.decode() for line in lines])
-    frame.attrs["trace"] = about
+def _write_parquet(events: "pd.DataFrame", lines: list[bytes], about: About, path: Path) -> None:
+    labels = events["rule"].astype(object).where(events["rule"].notna(), None).tolist()
+    frame = events.assign(line=[line.decode() for line in lines])
+    frame.attrs["trace"] = msgspec.to_builtins(replace(about, labels=_checksum_of(labels)))
     frame.to_parquet(path)
 
 

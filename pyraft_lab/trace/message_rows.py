@@ -1,8 +1,8 @@
 """Messages as rows: what each said, and what later records tell of its fate."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, get_args
 
 from pyraft_lab.engine.messages import (
     AnyMessage,
@@ -48,7 +48,10 @@ class MessageRows:
         for record in records:
             if record.message is not None:
                 self._on_arrival(record.message, record)
-            self._presume(record)
+            if record.kind in _PRESENCE:
+                self._presume(record)
+            for flight in record.sent:
+                self._watch(self._places[flight.id], flight)
 
     def now(self) -> Table:
         """A copy of the table as it is now; messages without a certain fate have the presumed one."""
@@ -72,13 +75,14 @@ class MessageRows:
 
     def _on_arrival(self, message: MessageId, record: Record) -> None:
         """A record tells what became of a message; in live clusters it may come before that of the sending."""
+        received = NEVER
         match record.kind:
             case Kind.RECEIVE:
                 fate, received = DELIVERED, record.time
             case Kind.UNDELIVERED:
-                fate, received = _FATES.get(record.detail, UNKNOWN), NEVER
+                fate = _FATES.get(record.detail, UNKNOWN)
             case Kind.DROP:
-                fate, received = DROPPED, NEVER
+                fate = DROPPED
             case _:
                 return
         place = self._places.get(message)
@@ -104,36 +108,40 @@ class MessageRows:
             self._open[record.node] = {place: live for place, live in is_live.items() if not live}
         elif record.kind in UP:
             self._down.discard(record.node)
-        elif record.kind is Kind.GAP:
+        else:
             for place in self._open.pop(record.node, ()):
                 self._presumed.setdefault(place, UNKNOWN)
-        for flight in record.sent:
-            self._watch(self._places[flight.id], flight)
 
     def _watch(self, place: Place, flight: Flight) -> None:
         """A message is on its way; the simulation knows when it arrives (``due``), and tells what becomes of it."""
-        is_live = flight.due is None
         if self._table.buffers["fate"][place] == FLYING:
-            self._open[flight.dst][place] = is_live
+            is_live = self._open[flight.dst][place] = flight.due is None
             if is_live and flight.dst in self._down:
                 self._presumed[place] = DEAD
 
 
+_PRESENCE = AWAY | UP | {Kind.GAP}
+
+
 Packed = tuple[Any, ...]
-_NO: Packed = (MISSING, MISSING, MISSING, -1, -1)
+_KINDS: dict[type[AnyMessage], int] = {kind: _COLUMNS["kind"].code(kind.__name__) for kind in get_args(AnyMessage)}
 _NO_CHUNK: Packed = (MISSING, MISSING, MISSING)
-_KINDS: dict[type[AnyMessage], int] = {}
 
 
 def _row(flight: Flight) -> Packed:
     message = flight.message
-    kind = _KINDS.get(type(message))
-    if kind is None:
-        kind = _KINDS[type(message)] = _COLUMNS["kind"].code(type(message).__name__)
     reply_to, copy_of, due = flight.reply_to, flight.copy_of, flight.due
-    said, chunk = _contents(message)
+    contents = _CONTENTS.get(type(message))
+    said, chunk = _NOTHING if contents is None else contents(message)
     return (
-        *(flight.id, kind, flight.src, flight.dst, message.vote.term, flight.sent, NEVER, _FATES[flight.fate.value]),
+        flight.id,
+        _KINDS[type(message)],
+        flight.src,
+        flight.dst,
+        message.vote.term,
+        flight.sent,
+        NEVER,
+        _FATES[flight.fate],
         MISSING if reply_to is None else reply_to,
         *said,
         MISSING if copy_of is None else copy_of,
@@ -143,20 +151,40 @@ def _row(flight: Flight) -> Packed:
     )
 
 
-def _contents(message: AnyMessage) -> tuple[Packed, Packed]:
-    """``entries prev_index commit granted success``, and ``offset length size`` of a snapshot chunk."""
-    match message:
-        case AppendRequest(prev=prev, entries=carried, commit=commit):
-            return (len(carried), prev.index, commit, -1, -1), _NO_CHUNK
-        case HeartbeatRequest(commit=commit):
-            return (MISSING, MISSING, commit, -1, -1), _NO_CHUNK
-        case AppendAccepted():
-            return (MISSING, MISSING, MISSING, -1, 1), _NO_CHUNK
-        case AppendRefused(prev=prev):
-            return (MISSING, prev.index, MISSING, -1, 0), _NO_CHUNK
-        case VoteResponse(granted=granted) | PreVoteResponse(granted=granted):
-            return (MISSING, MISSING, MISSING, int(granted), -1), _NO_CHUNK
-        case SnapshotRequest(meta=meta, offset=offset, data=data):
-            return (MISSING, meta.last.index, MISSING, -1, -1), (offset, len(data), meta.size)
-        case _:
-            return _NO, _NO_CHUNK
+Contents = tuple[Packed, Packed]
+"""``entries prev_index commit granted success``, and ``offset length size`` of a snapshot chunk."""
+_NOTHING: Contents = (MISSING, MISSING, MISSING, -1, -1), _NO_CHUNK
+_ACCEPTED: Contents = (MISSING, MISSING, MISSING, -1, 1), _NO_CHUNK
+
+
+def _append_request(message: AppendRequest) -> Contents:
+    return (len(message.entries), message.prev.index, message.commit, -1, -1), _NO_CHUNK
+
+
+def _heartbeat(message: HeartbeatRequest) -> Contents:
+    return (MISSING, MISSING, message.commit, -1, -1), _NO_CHUNK
+
+
+def _refusal(message: AppendRefused) -> Contents:
+    return (MISSING, message.prev.index, MISSING, -1, 0), _NO_CHUNK
+
+
+def _vote(message: VoteResponse | PreVoteResponse) -> Contents:
+    return (MISSING, MISSING, MISSING, int(message.granted), -1), _NO_CHUNK
+
+
+def _chunk(message: SnapshotRequest) -> Contents:
+    meta = message.meta
+    return (MISSING, meta.last.index, MISSING, -1, -1), (message.offset, len(message.data), meta.size)
+
+
+_CONTENTS: Mapping[type[AnyMessage], Callable[[Any], Contents]] = {
+    AppendRequest: _append_request,
+    HeartbeatRequest: _heartbeat,
+    AppendAccepted: lambda _: _ACCEPTED,
+    AppendRefused: _refusal,
+    VoteResponse: _vote,
+    PreVoteResponse: _vote,
+    SnapshotRequest: _chunk,
+}
+"""By type: a match takes ten times as long to deny a struct's class as to affirm it."""

@@ -8,14 +8,13 @@ import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from msgspec.structs import replace
+from msgspec.structs import force_setattr
 
 from pyraft_lab.engine.commands import Append, Command, Send
 from pyraft_lab.engine.events import Event, Receive
 from pyraft_lab.engine.log import Entry
 from pyraft_lab.engine.messages import AnyMessage, AppendRequest
 from pyraft_lab.engine.state import Leader, Role
-from pyraft_lab.engine.types import NodeId
 from pyraft_lab.trace.record import Flight, MessageId
 
 MAX_ENTRIES = 4096
@@ -23,7 +22,10 @@ MAX_ENTRIES = 4096
 
 
 class Sharing:
-    """What earlier records of a file hold, to be used again in later ones."""
+    """What earlier records of a file hold, to be used again in later ones.
+
+    Values that were just decoded, and that nobody else has, get shared parts in place: to copy them would take longer.
+    """
 
     def __init__(self) -> None:
         self._flying: dict[MessageId, AnyMessage] = {}
@@ -31,14 +33,26 @@ class Sharing:
 
     def commands(self, commands: tuple[Command, ...]) -> tuple[Command, ...]:
         """The commands of a step, with known entries."""
-        return tuple([self._command(one) for one in commands]) if commands else ()
+        for one in commands:
+            if type(one) is Append:
+                force_setattr(one, "entries", self._known(one.entries))
+            elif type(one) is Send and type(one.message) is AppendRequest:
+                force_setattr(one.message, "entries", self._known(one.message.entries))
+        return commands
 
     def sent(self, flights: tuple[Flight, ...], commands: Sequence[Command]) -> tuple[Flight, ...]:
         """The messages that left, each the one in its command or, if it waited for the disk, with known entries."""
         if not flights:
             return ()
         sends = {one.dst: one.message for one in commands if type(one) is Send}
-        return tuple([self._flight(one, sends) for one in flights])
+        for flight in flights:
+            message, same = flight.message, sends.get(flight.dst)
+            if same is not None and same == message:
+                force_setattr(flight, "message", same)
+            elif type(message) is AppendRequest:
+                force_setattr(message, "entries", self._known(message.entries))
+            self._flying[flight.id] = flight.message
+        return flights
 
     def event(self, event: Event, message: MessageId | None) -> Event:
         """The same event; if its message equals the one in its sender's record, both records share that object."""
@@ -46,27 +60,8 @@ class Sharing:
             return event
         sent = self._flying.pop(message or 0, None)
         if sent is not None and sent == event.message:
-            return Receive(event.src, sent)
+            force_setattr(event, "message", sent)
         return event
-
-    def _command(self, command: Command) -> Command:
-        if type(command) is Append:
-            return Append(self._known(command.entries))
-        if type(command) is Send and type(command.message) is AppendRequest and command.message.entries:
-            return replace(command, message=self._with_known_entries(command.message))
-        return command
-
-    def _flight(self, flight: Flight, sends: dict[NodeId, AnyMessage]) -> Flight:
-        message = sends.get(flight.dst)
-        if message is None or message != flight.message:
-            message = flight.message
-            message = self._with_known_entries(message) if type(message) is AppendRequest else message
-        self._flying[flight.id] = message
-        return flight if message is flight.message else replace(flight, message=message)
-
-    def _with_known_entries(self, message: AppendRequest) -> AppendRequest:
-        known = self._known(message.entries)
-        return message if known is message.entries else replace(message, entries=known)
 
     def _known(self, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
         if not entries:
@@ -85,9 +80,10 @@ def role_like(before: Role, after: Role) -> Role:
     """A leader's role with the progress records of ``before`` wherever they are equal."""
     if type(before) is not Leader or type(after) is not Leader:
         return after
-    old = {one.peer: one for one in before.progress}
-    shared = tuple([old[one.peer] if old.get(one.peer) == one else one for one in after.progress])
-    return replace(after, progress=shared)
+    if len(before.progress) == len(after.progress):
+        shared = [old if old == new else new for old, new in zip(before.progress, after.progress, strict=True)]
+        force_setattr(after, "progress", tuple(shared))
+    return after
 
 
 @contextmanager

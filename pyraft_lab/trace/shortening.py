@@ -4,7 +4,7 @@ A record names an entry up to six times (proposed, appended, sent to each follow
 of ten megabytes would cost a hundred.
 """
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
@@ -31,8 +31,9 @@ class ShortWriter(Writer):
         line.commands = tuple(map(_command, line.commands))
         line.sent, line.replies = tuple(map(_flight, line.sent)), tuple(map(_reply, line.replies))
         line.before, line.state = _state(line.before), _state(line.state)
-        if isinstance(getattr(line.changed, "disk", None), Disk):
-            line.changed.disk = _disk(line.changed.disk)
+        changed: Any = line.changed
+        if isinstance(getattr(changed, "disk", None), Disk):
+            changed.disk = _disk(changed.disk)
         return super()._encode(line)
 
 

@@ -9,17 +9,18 @@
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 from pyraft_lab.engine.state import Follower, Leader, Learner, RaftState, Role
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.trace.annotate.table import label
 from pyraft_lab.trace.call_rows import CallRows
-from pyraft_lab.trace.columns import MISSING, Column, Columns, Table
+from pyraft_lab.trace.columns import MISSING, Table, table
 from pyraft_lab.trace.entry_rows import EntryRows
 from pyraft_lab.trace.message_rows import MessageRows
 from pyraft_lab.trace.record import EventId, Kind, Record, missing_in
 from pyraft_lab.trace.schema import EVENTS, GAPS, STATES
+from pyraft_lab.trace.sharing import without_collector
 
 RULE = tuple(column for column in EVENTS if column.name == "rule")
 UNRULED = tuple(column for column in EVENTS if column.name != "rule")
@@ -27,7 +28,7 @@ UNRULED = tuple(column for column in EVENTS if column.name != "rule")
 
 
 PIECE = 4096
-"""Records that a table reads at once: their rows are packed before Python's collector visits them again and again."""
+"""Records that a table reads at once: only their rows exist as values of Python before they are packed."""
 
 
 class Growing(Protocol):
@@ -58,13 +59,17 @@ class Tables:
         self._grown[name] = grown
         return found
 
+    def know_labels(self, labels: Sequence[str | None], records: Sequence[Record]) -> None:
+        """Take the labels of these records as they were found when the run's own rules were still there."""
+        self._grown["rules"] = GrowingTable(RuleRows(labels), records)
+
 
 class GrowingTable:
-    """A growing table, how many records it has read, and its last copy."""
+    """A growing table, how many records it has read, and its last copy; ``read`` are those whose rows it has."""
 
-    def __init__(self, rows: Growing) -> None:
-        self._rows, self._count = rows, 0
-        self._first: EventId | None = None
+    def __init__(self, rows: Growing, read: Sequence[Record] = ()) -> None:
+        self._rows, self._count = rows, len(read)
+        self._first: EventId | None = read[0].id if read else None
         self._last: Table | None = None
 
     def is_start_of(self, records: Sequence[Record]) -> bool:
@@ -74,8 +79,9 @@ class GrowingTable:
     def of(self, records: Sequence[Record]) -> Table:
         """The table of these records; the same one as before if there are no new ones."""
         if self._last is None or len(records) > self._count:
-            for first in range(self._count, len(records), PIECE):
-                self._rows.add(records[first : first + PIECE])
+            with without_collector():
+                for first in range(self._count, len(records), PIECE):
+                    self._rows.add(records[first : first + PIECE])
             self._count, self._first = len(records), records[0].id if records else None
             self._last = self._rows.now()
         return self._last
@@ -88,26 +94,22 @@ def table_of(name: str, records: Sequence[Record]) -> Table:
 
 # Events and states
 
-_ROLE_CODES: dict[type[Role], int] = {}
+_ROLES: Mapping[type[Role], int] = {
+    role: next(one for one in EVENTS if one.name == "role").code(role.__name__.lower()) for role in get_args(Role)
+}
 _KINDS = {kind: EVENTS[3].code(kind.value) for kind in Kind}
 Standing = tuple[int, int, int, int, int, int, int]
 
 
 def standing(state: RaftState) -> Standing:
     """A node's state: its term, role, leader, commit, applied, last term and last index, as packed values."""
-    role, disk, last = state.role, state.disk, state.disk.log.last
-    code = _ROLE_CODES.get(type(role))
-    if code is None:
-        code = _ROLE_CODES[type(role)] = _word("role", EVENTS).code(state.role_name)
-    if isinstance(role, (Follower, Learner)):
+    role, disk = state.role, state.disk
+    last, leader = disk.log.last, MISSING
+    if type(role) is Follower or type(role) is Learner:
         leader = role.leader or MISSING
-    else:
-        leader = state.id if isinstance(role, Leader) else MISSING
-    return disk.vote.term, code, leader, state.committed, state.applied, last.term, last.index
-
-
-def _word(name: str, columns: Columns) -> Column:
-    return next(one for one in columns if one.name == name)
+    elif type(role) is Leader:
+        leader = state.id
+    return disk.vote.term, _ROLES[type(role)], leader, state.committed, state.applied, last.term, last.index
 
 
 class EventRows:
@@ -145,15 +147,15 @@ def _event(record: Record) -> tuple[Any, ...]:
 
 
 class RuleRows:
-    """One row for each record: the clause of Raft that decided it."""
+    """One row for each record: the clause of Raft that decided it; of the first ones it may be known."""
 
-    def __init__(self) -> None:
-        self._table = Table(RULE)
+    def __init__(self, labels: Sequence[str | None] = ()) -> None:
+        self._table = table(RULE, {"rule": labels}, len(labels))
 
     def add(self, records: Sequence[Record]) -> None:
         """Read further records."""
-        code = RULE[0].code
-        self._table.add_rows([(-1 if one.step is None else code(label(one.step)),) for one in records])
+        codes = RULE[0].codes
+        self._table.add_rows([(-1 if one.step is None else codes[label(one.step)],) for one in records])
 
     def now(self) -> Table:
         """A copy of the table as it is now."""

@@ -159,17 +159,22 @@ class Trace:
         """
         from pyraft_lab.trace.files import save
 
-        return save(self.records, path)
+        still = self.frozen_copy()
+        return save(still.records, path, lambda: still.events)
 
     @classmethod
     def load(cls, path: str | Path) -> "Trace":
-        """A trace from a file written by :meth:`save`.
+        """A trace from a file written by :meth:`save`; Parquet also keeps what the run's own rules decided.
 
         ``ConfigError`` where there is no such file, ``PyraftError`` where it is not a trace file, or is damaged.
         """
         from pyraft_lab.trace.files import load
 
-        return cls(load(path))
+        saved = load(path)
+        trace = cls(saved.records)
+        if saved.labels is not None:
+            trace._tables.know_labels(saved.labels, saved.records)
+        return trace
 
     @staticmethod
     def follow(broker: str, cluster: str, *, certificates: "Certificates | None" = None) -> "FollowedTrace":

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from functools import cache
 from random import Random
+from typing import get_args
 
 import pytest
 from msgspec.structs import replace
@@ -33,11 +34,14 @@ from pyraft_lab.engine.events import (
 from pyraft_lab.engine.log import Entry, Noop, Normal, SnapshotMeta
 from pyraft_lab.engine.membership import Change, Membership, RemoveVoters, ReplaceVoters, SetNodes
 from pyraft_lab.engine.messages import (
+    AnyMessage,
     AppendAccepted,
     AppendRefused,
     AppendRequest,
+    FollowerMessage,
     HeartbeatRequest,
     HeartbeatResponse,
+    LeaderMessage,
     PreVoteRequest,
     SnapshotRequest,
     VoteRequest,
@@ -49,7 +53,7 @@ from pyraft_lab.engine.timers import HEARTBEAT, QUORUM, TRANSFER, VOTE_LEASE, le
 from pyraft_lab.engine.types import LogId, Vote
 from pyraft_lab.sim.conditions import Weather
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.trace.annotate.table import RULES, remarks, rule
+from pyraft_lab.trace.annotate.table import _ANSWERS, _ARRIVALS, _ORDERS, RULES, remarks, rule
 from pyraft_lab.trace.sentences import sentence_of
 from tests.trace.stage import QUIET, Stage
 
@@ -498,3 +502,9 @@ def turn_or_none(state: RaftState, event: Event, rules: Rules) -> Step | None:
         return turn(state, event, rules)
     except AssertionError:
         return None
+
+
+def test_every_message_of_the_protocol_is_explained_when_it_arrives() -> None:
+    assert set(_ARRIVALS) == set(get_args(AnyMessage))
+    assert set(_ORDERS) == set(get_args(LeaderMessage))
+    assert set(_ANSWERS) == set(get_args(FollowerMessage))

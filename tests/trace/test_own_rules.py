@@ -6,6 +6,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from msgspec.structs import replace
 
@@ -23,6 +24,7 @@ from pyraft_lab.engine.types import LogId, Vote
 from pyraft_lab.lab.decision import decisions
 from pyraft_lab.lab.recording import Recorded, Simulated
 from pyraft_lab.sim.simulation import Simulation
+from pyraft_lab.trace.annotate.own import PREFIX
 from pyraft_lab.trace.annotate.table import RULES, remarks, rule
 from pyraft_lab.trace.files import Reader, Writer
 from pyraft_lab.trace.record import Record, record_step
@@ -378,3 +380,27 @@ def test_no_reason_is_made_up_for_an_engine_that_does_not_follow_its_rules() -> 
     refusals = [line for line in sim.trace.story().splitlines() if " refuses n" in line]
     assert refusals
     assert all("; the rules of its run do not explain that" in line or "went to" in line for line in refusals)
+
+
+def undecided() -> Trace:
+    """A run whose voters refuse every candidate, by a rule that a file knows by name only."""
+    sim = Simulation(nodes=3, seed=3, rules=replace(RAFT, vote_refusal=behind), checks=())
+    sim.run(3.0)
+    return sim.trace
+
+
+def test_a_parquet_file_keeps_what_the_runs_own_rules_decided(tmp_path: Path) -> None:
+    trace = undecided()
+    loaded = Trace.load(trace.save(tmp_path / "run.parquet"))
+    assert f"{PREFIX}vote_refusal" not in set(trace.events.rule), "labels say what it answered"
+    assert loaded.events.equals(trace.events)
+    again = Trace.load(loaded.save(tmp_path / "again.parquet"))
+    assert again.events.equals(trace.events)
+
+
+def test_labels_that_somebody_changed_are_not_believed(tmp_path: Path) -> None:
+    trace = undecided()
+    frame = pd.read_parquet(trace.save(tmp_path / "run.parquet"))
+    frame.assign(rule=["elected", *frame.rule[1:]]).to_parquet(tmp_path / "changed.parquet")
+    loaded = Trace.load(tmp_path / "changed.parquet").events
+    assert loaded.rule[0] == trace.events.rule[0] != "elected"

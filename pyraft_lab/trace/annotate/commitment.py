@@ -42,20 +42,19 @@ RULES = (COMMIT_BY_MAJORITY, COMMIT_BY_BOTH, COMMIT_OF_EARLIER, COMMIT_WITHHELD,
 def committed(step: Step) -> Remarks:
     """A leader commits, or may not commit yet."""
     if not leads_on(step):
-        return
+        return ()
     if step.after.committed > step.before.committed:
-        yield from _by_majority(step)
-    elif isinstance(step.after.role, Leader) and _is_acknowledged(step.event) and not departs(step, commit_index):
-        yield from _withheld(step)
+        return _by_majority(step)
+    if type(step.after.role) is Leader and _acknowledged(step.event) > step.after.committed:
+        return () if departs(step, commit_index) else _withheld(step)
+    return ()
 
 
-def _is_acknowledged(event: Event) -> bool:
-    """Whether a disk may hold more than before: only that makes a new majority."""
-    match event:
-        case Receive(message=AppendAccepted()) | Stored():
-            return True
-        case _:
-            return False
+def _acknowledged(event: Event) -> Index:
+    """Up to where a disk may hold more than was known before, since only that makes a new majority; 0 if none does."""
+    if type(event) is Receive:
+        return event.message.matched.index if type(event.message) is AppendAccepted else 0
+    return event.last.index if type(event) is Stored else 0
 
 
 def _by_majority(step: Step) -> Remarks:
@@ -75,11 +74,14 @@ def _by_majority(step: Step) -> Remarks:
 
 def _withheld(step: Step) -> Remarks:
     """Only where the majority is new; else every later acknowledgement would repeat it."""
-    if step.after.log.last.index == step.after.committed:
+    after = step.after
+    if after.disk.log.last.index == after.committed:
         return
-    held, before = majority_holds(step.after), majority_holds(step.before)
-    at = step.after.log.id_at(held)
-    if held > max(before, step.after.committed) and at is not None:
+    held = majority_holds(after)
+    if held <= after.committed or held <= majority_holds(step.before):
+        return
+    at = after.log.id_at(held)
+    if at is not None:
         who = majorities(step.after.membership, holders(step, held))
         own = f"not of its own term {step.after.term}"
         yield Explained(
@@ -113,6 +115,5 @@ def holders(step: Step, index: Index) -> frozenset[NodeId]:
 def applied(step: Step) -> Remarks:
     """Commands given to the state machine; no-ops and memberships are not for it."""
     entries: list[Entry] = [entry for apply in commands(step, Apply) for entry in apply.entries]
-    orders = [entry for entry in entries if isinstance(entry.payload, Normal)]
-    if orders:
-        yield Explained(APPLIED, lambda: f"applies {content(orders)}")
+    orders = [entry for entry in entries if type(entry.payload) is Normal]
+    return (Explained(APPLIED, lambda: f"applies {content(orders)}"),) if orders else ()

@@ -20,7 +20,7 @@ from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.messages import TimeoutNow
 from pyraft_lab.engine.reconfiguration import change, initialize, leave_joint, propose_membership, step_down_if_removed
 from pyraft_lab.engine.rules import may_change, may_leave, next_membership
-from pyraft_lab.engine.state import Follower, Leader, Learner, Step
+from pyraft_lab.engine.state import Disk, Follower, Leader, Learner, Step
 from pyraft_lab.trace.annotate.elections import campaigned
 from pyraft_lab.trace.annotate.own import cause, departs
 from pyraft_lab.trace.annotate.rule import DECISIVE, Explained, Remarks, Rule, commands, leads_on, sent
@@ -183,7 +183,7 @@ def followed(step: Step) -> Remarks:
     """A membership became effective, or fell back, on a server that follows."""
     before, after = step.before, step.after
     if (
-        before.disk is after.disk
+        _is_untouched(before.disk, after.disk)
         or before.membership_id == after.membership_id
         or leads_on(step)
         or isinstance(step.event, Initialize)
@@ -195,6 +195,11 @@ def followed(step: Step) -> Remarks:
         yield Explained(EFFECTIVE, lambda: f"uses {what} from now on{yet}")
     else:
         yield Explained(FELL_BACK, lambda: f"uses {what} again")
+
+
+def _is_untouched(before: Disk, after: Disk) -> bool:
+    """Whether no membership was appended, removed or installed; a log without a new one has the list of the old log."""
+    return before.log.configs is after.log.configs and before.snapshot is after.snapshot
 
 
 def role_changed(step: Step) -> Remarks:

@@ -37,14 +37,18 @@ OWN: Mapping[str, Rule] = {name: _rule(name) for name in RULE_NAMES}
 
 def departs(step: Step, *rules: Callable[..., Any]) -> bool:
     """Whether this run's rule decided here otherwise than Raft's own would have; ``rules`` are Raft's own."""
-    names = {rule.__name__ for rule in rules}
-    return any(one.rule in names for one in departures(step))
+    return step.rules is not None and any(one.rule in _names(rules) for one in departures(step))
 
 
 def cause(step: Step, usual: Rule, *rules: Callable[..., Any]) -> Rule:
     """The clause of Raft that explains what a step did; where this run's own ``rules`` did it, that rule."""
-    names = {rule.__name__ for rule in rules}
-    return next((OWN[one.rule] for one in departures(step) if one.rule in names), usual)
+    if step.rules is None:
+        return usual
+    return next((OWN[one.rule] for one in departures(step) if one.rule in _names(rules)), usual)
+
+
+def _names(rules: Sequence[Callable[..., Any]]) -> set[str]:
+    return {rule.__name__ for rule in rules}
 
 
 def departed(step: Step) -> Remarks:

@@ -3,9 +3,15 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from pyraft_lab.engine.commands import Append, Halt, Truncate
+from pyraft_lab.engine.commands import Append, Truncate
 from pyraft_lab.engine.engine import on_stored
-from pyraft_lab.engine.messages import AppendAccepted, AppendRefused, AppendRequest, HeartbeatResponse
+from pyraft_lab.engine.messages import (
+    AppendAccepted,
+    AppendRefused,
+    AppendRequest,
+    HeartbeatRequest,
+    HeartbeatResponse,
+)
 from pyraft_lab.engine.replication import (
     on_append_accepted,
     on_append_refused,
@@ -21,7 +27,7 @@ from pyraft_lab.engine.rules import conflict_hint, follower_commit, log_matches,
 from pyraft_lab.engine.state import Leader, Probe, Progress, Replicate, Reverted, Step
 from pyraft_lab.engine.types import Index, LogId, NodeId, Vote
 from pyraft_lab.trace.annotate.own import cause, departs
-from pyraft_lab.trace.annotate.rule import DECISIVE, ROUTINE, Explained, Remarks, Rule, commands, sent
+from pyraft_lab.trace.annotate.rule import DECISIVE, ROUTINE, Explained, Remarks, Rule, commands, has_sent, sent
 from pyraft_lab.trace.annotate.terms import CONTACT, HEARTBEAT_HEARD, out_of_date
 from pyraft_lab.trace.text import contained, entry_name, listed, log_end, server, servers, span
 
@@ -132,12 +138,16 @@ def entries_sent(step: Step) -> Remarks:
     groups: defaultdict[tuple[Index, Index], list[NodeId]] = defaultdict(list)
     for peer, request in sent(step, AppendRequest):
         groups[request.prev.index + 1, request.prev.index + len(request.entries)].append(peer)
-    full = [f"{span(*bounds)} to {servers(peers)}" for bounds, peers in groups.items() if bounds[0] <= bounds[1]]
+    full = [(bounds, peers) for bounds, peers in groups.items() if bounds[0] <= bounds[1]]
     if full:
-        yield Explained(ENTRIES_SENT, lambda: f"sends {listed(full)}")
+        yield Explained(ENTRIES_SENT, lambda: f"sends {_spans(full)}")
     for (first, last), peers in groups.items():
         if first > last:
             yield from _without_entries(step, last, peers)
+
+
+def _spans(groups: Sequence[tuple[tuple[Index, Index], Sequence[NodeId]]]) -> str:
+    return listed([f"{span(*bounds)} to {servers(peers)}" for bounds, peers in groups])
 
 
 def _without_entries(step: Step, prev: Index, peers: Sequence[NodeId]) -> Remarks:
@@ -174,7 +184,7 @@ def unreachable(step: Step, peer: NodeId) -> Remarks:
 
 def progress(role: object, peer: NodeId) -> Progress | None:
     """What a leader knows about a peer."""
-    return role.of(peer) if isinstance(role, Leader) else None
+    return role.of(peer) if type(role) is Leader else None
 
 
 # The follower answers
@@ -182,13 +192,11 @@ def progress(role: object, peer: NodeId) -> Progress | None:
 
 def entries_accepted(step: Step, leader: NodeId, request: AppendRequest) -> Remarks:
     """An append arrived from the leader that is followed."""
-    if commands(step, Halt):
-        yield Explained(CONTRADICTION, lambda: f"stops for good: {step.after.halted}")
-    elif sent(step, AppendRefused):
-        yield _prev_refused(step, leader, request)
-    else:
-        yield from _appended(step, leader, request)
-        yield from commit_learned(step)
+    if step.after.halted:
+        return (Explained(CONTRADICTION, lambda: f"stops for good: {step.after.halted}"),)
+    if has_sent(step, AppendRefused):
+        return (_prev_refused(step, leader, request),)
+    return (*_appended(step, leader, request), *commit_learned(step))
 
 
 def _prev_refused(step: Step, leader: NodeId, request: AppendRequest) -> Explained:
@@ -243,52 +251,47 @@ def _of_term(step: Step, index: Index) -> str:
     return f" of term {own.term}" if own is not None else ""
 
 
-def heartbeat_received(step: Step, leader: NodeId) -> Remarks:
+def heartbeat_received(step: Step, leader: NodeId, _: HeartbeatRequest) -> Remarks:
     """A heartbeat arrived from the leader that is followed."""
-    refused = sent(step, AppendRefused)
-    if refused and departs(step, log_matches):
-        prev = entry_name(refused[0][1].prev)
-        yield Explained(
-            cause(step, LOSS_REPORTED, log_matches),
-            lambda: f"tells {server(leader)} that its log does not match at {prev}",
-        )
-    elif refused:
-        missing = entry_name(refused[0][1].prev)
-        yield Explained(
-            LOSS_REPORTED, lambda: f"tells {server(leader)} that it lacks {missing}, which it had acknowledged"
-        )
-    else:
-        yield Explained(HEARTBEAT_HEARD, lambda: f"hears {server(leader)}'s heartbeat")
-        yield from commit_learned(step)
+    if not has_sent(step, AppendRefused):
+        return (Explained(HEARTBEAT_HEARD, lambda: f"hears {server(leader)}'s heartbeat"), *commit_learned(step))
+    missing = entry_name(sent(step, AppendRefused)[0][1].prev)
+    told = f"tells {server(leader)} that it lacks {missing}, which it had acknowledged"
+    if departs(step, log_matches):
+        told = f"tells {server(leader)} that its log does not match at {missing}"
+    return (Explained(cause(step, LOSS_REPORTED, log_matches), told),)
 
 
 def commit_learned(step: Step) -> Remarks:
     """The leader's commit index reached this follower."""
+    if step.after.committed <= step.before.committed:
+        return ()
+    return (Explained(COMMIT_LEARNED, lambda: _learned(step)),)
+
+
+def _learned(step: Step) -> str:
     first, last = step.before.committed + 1, step.after.committed
-    if first <= last:
-        leader = server(step.after.leader)
-        yield Explained(
-            COMMIT_LEARNED,
-            lambda: f"learns from {leader} that {span(first, last)} {'is' if first == last else 'are'} committed",
-        )
+    are = "is" if first == last else "are"
+    return f"learns from {server(step.after.leader)} that {span(first, last)} {are} committed"
 
 
 def stored(step: Step, vote: Vote) -> Remarks:
     """The disk has caught up."""
     before, after = step.before, step.after
     first, last = before.stored.index + 1, after.stored.index
-    if vote != before.vote:
-        yield Explained(LATE_DISK, "hears from its disk about an earlier vote")
-    elif first <= after.log.start.index:
-        yield Explained(DISK_CAUGHT_UP, lambda: f"has on disk everything up to entry {last}")
-    elif isinstance(before.role, Leader) and first <= last:
-        yield Explained(OWN_DISK_COUNTS, lambda: f"has {span(first, last)} on its own disk")
+    if vote != before.disk.vote:
+        told = Explained(LATE_DISK, "hears from its disk about an earlier vote")
+    elif first <= after.disk.log.start.index:
+        told = Explained(DISK_CAUGHT_UP, lambda: f"has on disk everything up to entry {last}")
+    elif type(before.role) is Leader and first <= last:
+        told = Explained(OWN_DISK_COUNTS, lambda: f"has {span(first, last)} on its own disk")
     elif first <= last:
-        yield Explained(DISK_CAUGHT_UP, lambda: f"has {span(first, last)} on disk")
+        told = Explained(DISK_CAUGHT_UP, lambda: f"has {span(first, last)} on disk")
     elif before.stored_vote != after.stored_vote:
-        yield Explained(DISK_CAUGHT_UP, lambda: f"has its vote of term {vote.term} on disk")
+        told = Explained(DISK_CAUGHT_UP, lambda: f"has its vote of term {vote.term} on disk")
     else:
-        yield Explained(DISK_CAUGHT_UP, "has on disk what it wrote")
+        told = Explained(DISK_CAUGHT_UP, "has on disk what it wrote")
+    return (told,)
 
 
 # The leader hears
@@ -296,41 +299,34 @@ def stored(step: Step, vote: Vote) -> Remarks:
 
 def accepted(step: Step, peer: NodeId, answer: AppendAccepted) -> Remarks:
     """A follower acknowledged."""
-    before, after = progress(step.before.role, peer), _after(step, peer)
+    before, after = progress(step.before.role, peer), progress(step.after.role, peer)
     if before is None or not _counts(step, peer, answer.round):
-        yield from _from_earlier(peer)
-    elif after is None or after.matched > before.matched:
-        yield Explained(
-            ACKNOWLEDGED,
-            lambda: f"hears that {server(peer)}'s disk holds everything up to entry {answer.matched.index}",
-        )
-    elif isinstance(before.state, Probe) and isinstance(after.state, Replicate):
-        yield Explained(
-            AGREED, lambda: f"hears that {server(peer)}'s log agrees with its own up to {_place(answer.matched.index)}"
-        )
+        return _from_earlier(peer)
+    name, index = server(peer), answer.matched.index
+    if after is None or after.matched > before.matched:
+        told = Explained(ACKNOWLEDGED, lambda: f"hears that {name}'s disk holds everything up to entry {index}")
+    elif type(before.state) is Probe and type(after.state) is Replicate:
+        told = Explained(AGREED, lambda: f"hears that {name}'s log agrees with its own up to {_place(index)}")
     else:
-        yield Explained(CONTACT, lambda: f"hears an answer from {server(peer)} that brings nothing new")
-
-
-def _after(step: Step, peer: NodeId) -> Progress | None:
-    return progress(step.after.role, peer)
+        told = Explained(CONTACT, lambda: f"hears an answer from {name} that brings nothing new")
+    return (told,)
 
 
 def _counts(step: Step, peer: NodeId, round: int) -> bool:
     """Whether an answer belongs to what the leader records of this peer now, not to an earlier membership."""
-    known, role = progress(step.before.role, peer), step.before.role
-    return known is not None and isinstance(role, Leader) and known.since_round <= round <= role.round
+    role = step.before.role
+    known = role.of(peer) if type(role) is Leader else None
+    return known is not None and type(role) is Leader and known.since_round <= round <= role.round
 
 
 def _from_earlier(peer: NodeId) -> Remarks:
-    yield Explained(
-        FROM_EARLIER_RUN, lambda: f"ignores an answer from {server(peer)} of the time before it was a member"
-    )
+    told = f"ignores an answer from {server(peer)} of the time before it was a member"
+    return (Explained(FROM_EARLIER_RUN, told),)
 
 
 def append_refused(step: Step, peer: NodeId, answer: AppendRefused) -> Remarks:
     """A follower lacks the entry that the append builds on."""
-    before, after = progress(step.before.role, peer), _after(step, peer)
+    before, after = progress(step.before.role, peer), progress(step.after.role, peer)
     name, lacks = server(peer), entry_name(answer.prev)
     if before is None or after is None or not _counts(step, peer, answer.round):
         yield from _from_earlier(peer)
@@ -359,7 +355,6 @@ def _instead(answer: AppendRefused) -> str:
 
 def heartbeat_answered(step: Step, peer: NodeId, answer: HeartbeatResponse) -> Remarks:
     """A follower answered a heartbeat."""
-    if _counts(step, peer, answer.round):
-        yield Explained(CONTACT, lambda: f"hears {server(peer)}'s answer to its heartbeat")
-    else:
-        yield from _from_earlier(peer)
+    if not _counts(step, peer, answer.round):
+        return _from_earlier(peer)
+    return (Explained(CONTACT, lambda: f"hears {server(peer)}'s answer to its heartbeat"),)

@@ -1,5 +1,6 @@
 """What clients and operators ask for (§8, dissertation §3.10, §6.4): writes, reads, transfers; and refusals."""
 
+from functools import partial
 from typing import assert_never
 
 from pyraft_lab.engine.commands import (
@@ -200,8 +201,11 @@ def proposed(step: Step, event: Propose) -> Remarks:
     """Clients' writes."""
     for accepted in commands(step, Accepted):
         first = accepted.first.index
-        entries = step.after.log.slice(first, first + len(event.payloads))
-        yield Explained(WRITE_ACCEPTED, f"accepts a client's write and appends {contained(entries)}")
+        yield Explained(WRITE_ACCEPTED, partial(_accepted, step, range(first, first + len(event.payloads))))
+
+
+def _accepted(step: Step, places: range) -> str:
+    return f"accepts a client's write and appends {contained(step.after.log.slice(places.start, places.stop))}"
 
 
 def asked(step: Step, event: Read) -> Remarks:

@@ -13,13 +13,23 @@ from pyraft_lab.engine.election import (
 )
 from pyraft_lab.engine.engine import on_candidate, on_follower
 from pyraft_lab.engine.engine import step as turn
-from pyraft_lab.engine.messages import HeartbeatRequest, LeaderMessage, Outdated
+from pyraft_lab.engine.messages import HeartbeatRequest, Outdated
 from pyraft_lab.engine.replication import on_heartbeat_request, on_heartbeat_response, on_heartbeat_timer, renew_lease
 from pyraft_lab.engine.rules import acked_round, has_lost_lease, has_valid_lease, starts_lease, supersedes
 from pyraft_lab.engine.state import Candidate, Leader, PreCandidate, Step
-from pyraft_lab.engine.types import NodeId
+from pyraft_lab.engine.types import NodeId, Vote
 from pyraft_lab.trace.annotate.own import cause, departs
-from pyraft_lab.trace.annotate.rule import DECISIVE, ROUTINE, Explained, Remarks, Rule, commands, is_active, sent
+from pyraft_lab.trace.annotate.rule import (
+    DECISIVE,
+    ROUTINE,
+    Explained,
+    Remarks,
+    Rule,
+    commands,
+    has_sent,
+    is_active,
+    sent,
+)
 from pyraft_lab.trace.text import majorities, server, servers
 
 TERM_ADOPTED = Rule("higher term adopted", "§5.1", adopt_vote, "A server that sees a higher term adopts it.")
@@ -115,12 +125,12 @@ RULES = (
 
 def out_of_date(what: str) -> Remarks:
     """Something came too late to matter."""
-    yield Explained(OUT_OF_DATE, lambda: f"ignores {what}")
+    return (Explained(OUT_OF_DATE, lambda: f"ignores {what}"),)
 
 
 def malformed(src: NodeId) -> Remarks:
     """A message that no correct server sends."""
-    yield Explained(MALFORMED, lambda: f"ignores a message from {server(src)} that no correct server sends")
+    return (Explained(MALFORMED, lambda: f"ignores a message from {server(src)} that no correct server sends"),)
 
 
 def term_adopted(step: Step, src: NodeId) -> Remarks:
@@ -147,40 +157,35 @@ def leader_announced(step: Step) -> str:
 
 def corrected(step: Step, src: NodeId) -> Remarks:
     """``Outdated`` arrived: the term is another one."""
-    told = list(term_adopted(step, src))
-    yield from told or out_of_date(f"{server(src)}'s message about an earlier term")
+    return list(term_adopted(step, src)) or out_of_date(f"{server(src)}'s message about an earlier term")
 
 
 # Following
 
 
-def recognised(step: Step, src: NodeId, message: LeaderMessage) -> Remarks:
-    """A leader's message arrived; there is nothing to tell where this server already follows that leader."""
-    before, after = step.before, step.after
-    if sent(step, Outdated):
-        term = message.vote.term
-        told = f"tells {server(src)} that term {term} is over: the term is {after.term}"
+def not_followed(step: Step, src: NodeId, vote: Vote) -> Remarks:
+    """Why this server does not follow the leader whose message arrived; nothing if it does."""
+    if has_sent(step, Outdated):
+        told = f"tells {server(src)} that term {vote.term} is over: the term is {step.after.term}"
         if departs(step, supersedes):
-            told = f"does not follow {server(src)}, leader of term {term}, and sends it its own vote"
-        yield Explained(cause(step, STALE_LEADER, supersedes), told)
-    elif not message.vote.committed or message.vote.node != src:
-        yield from malformed(src)
-    elif is_active(before.role):
-        yield Explained(
-            _yielding(step),
-            lambda: f"gives up its {leader_announced(step)} and follows {server(src)}, leader of term {after.term}",
-        )
-    elif before.leader != src or before.vote != message.vote:
-        yield Explained(LEADER_RECOGNISED, lambda: f"follows {server(src)}, leader of term {message.vote.term}")
+            told = f"does not follow {server(src)}, leader of term {vote.term}, and sends it its own vote"
+        return (Explained(cause(step, STALE_LEADER, supersedes), told),)
+    return () if vote.committed and vote.node == src else malformed(src)
+
+
+def recognised(step: Step, src: NodeId, vote: Vote) -> Remarks:
+    """A message of its leader arrived; there is nothing to tell where this server already follows that leader."""
+    before, after = step.before, step.after
+    if is_active(before.role):
+        follows = f"follows {server(src)}, leader of term {after.term}"
+        return (Explained(_yielding(step), lambda: f"gives up its {leader_announced(step)} and {follows}"),)
+    if before.leader != src or before.disk.vote != vote:
+        return (Explained(LEADER_RECOGNISED, lambda: f"follows {server(src)}, leader of term {vote.term}"),)
+    return ()
 
 
 def _yielding(step: Step) -> Rule:
     return STEPPED_DOWN if step.after.term > step.before.term else CANDIDATE_YIELDS
-
-
-def is_followed(step: Step, src: NodeId, message: LeaderMessage) -> bool:
-    """Whether the message came from the leader that this server follows."""
-    return message.vote.committed and message.vote.node == src and not sent(step, Outdated)
 
 
 def vote_lease_over(step: Step) -> Remarks:
@@ -194,27 +199,25 @@ def vote_lease_over(step: Step) -> Remarks:
 
 def round_begun(step: Step) -> Remarks:
     """A heartbeat round was due, or ordered."""
-    peers = [peer for peer, _ in sent(step, HeartbeatRequest)]
-    if peers:
-        yield Explained(HEARTBEATS_SENT, lambda: f"sends heartbeats to {servers(peers)}")
-    else:
-        yield Explained(HEARTBEATS_SPARED, "has no heartbeat to send")
+    beats = sent(step, HeartbeatRequest)
+    if not beats:
+        return (Explained(HEARTBEATS_SPARED, "has no heartbeat to send"),)
+    return (Explained(HEARTBEATS_SENT, lambda: f"sends heartbeats to {servers(peer for peer, _ in beats)}"),)
 
 
 def lease_renewed(step: Step) -> Remarks:
     """A later round was proved."""
     before, after = step.before.role, step.after.role
-    if (
-        type(before) is Leader
-        and type(after) is Leader
-        and after.acked_round > before.acked_round
-        and (not after.transfer_sent or ask(step, has_valid_lease, step.after))
-    ):
-        heard = {one.peer for one in after.progress if one.last_ack_round >= after.acked_round} | {step.after.id}
-        yield Explained(
-            cause(step, LEASE_RENEWED, acked_round, starts_lease),
-            lambda: f"has its lease renewed by {majorities(step.after.membership, heard)}",
-        )
+    if type(before) is not Leader or type(after) is not Leader or after.acked_round <= before.acked_round:
+        return ()
+    if after.transfer_sent and not ask(step, has_valid_lease, step.after):
+        return ()
+    return (Explained(cause(step, LEASE_RENEWED, acked_round, starts_lease), lambda: _renewed_by(step, after)),)
+
+
+def _renewed_by(step: Step, role: Leader) -> str:
+    heard = {one.peer for one in role.progress if one.last_ack_round >= role.acked_round} | {step.after.id}
+    return f"has its lease renewed by {majorities(step.after.membership, heard)}"
 
 
 def lease_expired(step: Step) -> Remarks:
