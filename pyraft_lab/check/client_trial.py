@@ -1,4 +1,4 @@
-"""A client on trial: its requests are late, lost, refused; leaders change; sessions are forgotten (§8, dissertation §6.3).
+"""A client on trial: its requests are late, lost, refused; leaders change; sessions expire (§8, dissertation §6.3).
 
 One client's machine (:mod:`pyraft_lab.client.machine`) and one log. What a node does about a request is decided by
 :mod:`pyraft_lab.client.serving`; all else is chance::
@@ -33,7 +33,7 @@ from pyraft_lab.client.events import (
     TimerFired,
 )
 from pyraft_lab.client.machine import step
-from pyraft_lab.client.requests import FindOutcome, Operate, ReadMany, WriteBatch
+from pyraft_lab.client.requests import Operate, ReadMany, WriteBatch
 from pyraft_lab.client.serving import EnsureRead, decide, reply
 from pyraft_lab.client.state import ClientState, Limits, Read, Session, Write
 from pyraft_lab.command import encode

@@ -5,6 +5,7 @@ import random
 from collections.abc import Sequence
 
 from pyraft_lab.check.failure import Failure
+from pyraft_lab.check.reference import Followed
 from pyraft_lab.engine.commands import StorageCommand
 from pyraft_lab.engine.log import SnapshotMeta
 from pyraft_lab.engine.state import Leader
@@ -50,11 +51,13 @@ class Watch:
         self.history, self.found, self.ordered = RunHistory(), list[Failure](), ordered
         self.disks: dict[NodeId, SlowStorage] = {}
         self.states: dict[Index, tuple[str, NodeId]] = {}
+        self.followed = Followed()
 
     def __call__(self, record: Record) -> None:
         """Check one more record."""
         if record.step is None:
             return
+        self.followed.take(record.step.commands, record.id)
         for id in self.history.write(record.step, record.id):
             self.add("log matching", f"entry {id} of node {record.node} follows another log than it does elsewhere")
         for fact in facts_of(record.step):

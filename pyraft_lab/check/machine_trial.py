@@ -11,14 +11,13 @@ import random
 from collections.abc import Iterator
 
 from pyraft_lab.check.failure import Failure
-from pyraft_lab.check.reference import Reference, difference, plain
+from pyraft_lab.check.reference import AS_SPECIFIED, Reference, difference, plain
 from pyraft_lab.check.swarm import Draw
 from pyraft_lab.command import encode, seal
 from pyraft_lab.engine.log import Entry, Noop, Normal
 from pyraft_lab.engine.types import Index, LogId
 from pyraft_lab.machine import KeyValue, Sessions
 
-AS_SPECIFIED = "machines do as specified"
 ENTRIES = 300
 EXPIRY, MOST, CLIENTS = 12, 3, 5
 LATEST = 40

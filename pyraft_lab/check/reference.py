@@ -10,16 +10,19 @@ to be found is looked for from the start. So a mistake there is a difference her
 (1, {'x': 1})
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from enum import Enum
 from typing import Any
 
 from pyraft_lab.command import Sealed, SealedBatch, encode, unseal
+from pyraft_lab.engine.commands import Apply, Command
+from pyraft_lab.engine.log import Entry, Normal
 from pyraft_lab.engine.types import Index
 from pyraft_lab.machine import KeyValue, Sessions
 from pyraft_lab.session import Answer, Batched, Expired, OutOfOrder, Rejected, Value
 
-__all__ = ["Reference", "Unusual", "difference", "encode", "plain"]
+__all__ = ["AS_SPECIFIED", "Followed", "Reference", "Unusual", "difference", "encode", "plain"]
+AS_SPECIFIED = "machines do as specified"
 
 
 class Unusual(Enum):
@@ -52,7 +55,10 @@ class Reference:
 
     def apply(self, index: Index, data: bytes) -> Any:
         """The answer to the command in an entry; an :class:`Unusual` one for those that change nothing."""
-        command, sealed = unseal(data)
+        try:
+            command, sealed = unseal(data)
+        except ValueError:
+            return REJECTED
         return self._operate(command) if sealed is None else self._once(index, sealed)
 
     def _once(self, index: Index, sealed: Sealed) -> Any:
@@ -85,8 +91,11 @@ class Reference:
         return session.answers[sealed.serial]
 
     def _operate(self, command: Any) -> Any:
-        key, old = command["key"], self.table.get(command["key"])
-        answer, new = _operated(command, old)
+        try:
+            key, old = command["key"], self.table.get(command["key"])
+            answer, new = _operated(command, old)
+        except (KeyError, TypeError):
+            return REJECTED
         if new is None and command["op"] == "delete":
             self.table.pop(key, None)
         elif new is not _NOTHING:
@@ -153,11 +162,42 @@ def difference(machine: Sessions, reference: Reference) -> str:
 
 
 def _wrong_sum(machine: Sessions) -> str:
-    total = sum(one.bytes for one in machine.sessions.values())
-    return "" if machine.answer_bytes == total else f"it counts {machine.answer_bytes} bytes of answers, and has {total}"
+    kept, total = machine.answer_bytes, sum(one.bytes for one in machine.sessions.values())
+    return "" if kept == total else f"it counts {kept} bytes of answers, and has {total}"
 
 
-def is_modelled(machine: object) -> bool:
-    """Whether the reference knows a machine: a table of keys, with sessions or without."""
-    inner: Sequence[object] = (machine.machine,) if isinstance(machine, Sessions) else (machine,)
-    return all(type(one) is KeyValue for one in inner)
+class Followed:
+    """The reference beside a cluster: it applies each entry when the first server does.
+
+    The machines must be tables of keys; of any other machine it says nothing.
+    """
+
+    def __init__(self, past: Iterable[tuple[int, Entry]] = ()) -> None:
+        self.reference: Reference | None = None
+        self.entries = [*past]
+
+    def until(self, event: int) -> "Followed":
+        """As it was before an event."""
+        return Followed(one for one in self.entries if one[0] < event)
+
+    def take(self, commands: Iterable[Command], event: int) -> None:
+        """Apply what no server has applied before."""
+        for entry in (one for command in commands if type(command) is Apply for one in command.entries):
+            if entry.index == len(self.entries) + 1:
+                self.entries.append((event, entry))
+                if self.reference is not None:
+                    self._apply(entry)
+
+    def difference(self, machine: Sessions, applied: Index) -> str:
+        """What differs in a machine that has applied as much, in words; empty if nothing does, or it has not."""
+        if applied != len(self.entries) or type(machine.machine) is not KeyValue:
+            return ""
+        if self.reference is None:
+            self.reference = Reference(expiry=machine.expiry, most=machine.most)
+            for _, entry in self.entries:
+                self._apply(entry)
+        return difference(machine, self.reference)
+
+    def _apply(self, entry: Entry) -> None:
+        if self.reference is not None and isinstance(entry.payload, Normal):
+            self.reference.apply(entry.index, entry.payload.data)
