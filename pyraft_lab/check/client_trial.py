@@ -32,7 +32,7 @@ from pyraft_lab.client.events import (
     Timer,
     TimerFired,
 )
-from pyraft_lab.client.machine import step
+from pyraft_lab.client.machine import CANCELLED, step
 from pyraft_lab.client.requests import Operate, ReadMany, WriteBatch
 from pyraft_lab.client.serving import EnsureRead, decide, reply
 from pyraft_lab.client.state import ClientState, Limits, Read, Session, Write
@@ -45,7 +45,7 @@ from pyraft_lab.machine import KeyValue, Sessions
 
 TRUE_TO_CALLERS = "callers are told what happened"
 NODES = (1, 2, 3)
-RUNS, MOVES, SETTLING, EXPIRY = 12, 120, 2000, 8
+RUNS, MOVES, SETTLING, EXPIRY = 24, 120, 2000, 8
 LIMITS = Limits(batches=3, commands=3, bytes=200, read_requests=2, queries=2)
 UNKNOWN = (OutcomeUnknown, NetworkFailed, Fatal)
 """Errors that leave open whether a write happened."""
@@ -88,7 +88,7 @@ class ClientTrial:
 
     def _write(self) -> None:
         self.calls += 1
-        words = [f"{self.calls}.{place} " for place in range(self.chance.choice((1, 1, 2, 5)))]
+        words = [f"{self.calls}.{place} " for place in range(self.chance.choice((1, 1, 2, 9)))]
         self.written[self.calls] = words
         commands = [encode({"op": "append", "key": KEY, "value": word}) for word in words]
         self._happen(Submit([Write(self.calls, commands)]))
@@ -100,9 +100,10 @@ class ClientTrial:
         self._happen(Submit([Read(self.calls, query, self.policies[query])]))
 
     def _give_up(self) -> None:
+        """An old call reaches its deadline."""
         open_calls = [call for call in range(1, self.calls + 1) if not self._has_ended(call)]
-        if open_calls and self.chance.random() < 0.3:
-            self._happen(GiveUp([self.chance.choice(open_calls)], 1.0))
+        if open_calls and self.chance.random() < 0.6:
+            self._happen(GiveUp([self.chance.choice(open_calls[:2])], 1.0))
 
     # What happens to requests
 
@@ -217,6 +218,8 @@ class ClientTrial:
 
     def _tell(self, call: int, what: Exception | dict[int, Any]) -> None:
         known = self.told.get(call)
+        if call == CANCELLED:
+            return
         if self._has_ended(call):
             self.wrong.append(f"call {call} ends twice: {known!r}, then {what!r}")
         elif isinstance(what, Exception) or not isinstance(known, dict):

@@ -57,10 +57,8 @@ Scenario = (
     | InterruptedSnapshotScenario
     | ReturningServerScenario
 )
-PARTS: Sequence[Callable[[Draw], Failure | None]] = (
-    storage_failure, machine_failure, client_failure, applier_failure,
-)  # fmt: skip
-"""The trials of single parts, without a cluster."""
+PARTS: Sequence[Callable[[Draw], Failure | None]] = (machine_failure, client_failure, applier_failure)
+"""The trials of single parts; they take little time, and follow the scenarios, which take as little."""
 BETWEEN = 100_003
 """The seeds of the runs of one draw are this far apart, so that no other draw has them."""
 CREATED_AFTER = 0.05
@@ -181,14 +179,15 @@ class Trial(Struct, frozen=True, kw_only=True):
         return None if stuck is None else Failure(stuck.name, stuck.what)
 
     def judge_other(self, observers: Observers = ()) -> Failure | None:
-        """The failure of a storage or of live nodes, where that is the method."""
+        """The failure of live nodes, or of single parts: a storage, a machine, a client, an applier."""
         match self.draw.method:
-            case "storage":
-                return next(filter(None, (one(self.draw) for one in PARTS)), None)
+            case "faults" | "walk":
+                return None
             case "live":
                 return live_failure(self.draw, self.rules, observers)
-            case _:
-                return None
+            case method:
+                parts = (storage_failure, *PARTS) if method == "storage" else PARTS
+                return next(filter(None, (one(self.draw) for one in parts)), None)
 
 
 DISTURBED = "liveness: pre-vote and vote lease are off, so removed servers may disturb"

@@ -8,12 +8,13 @@ client, an operator or a late message also comes just then is rarer still::
     two appends are on their way                                    ── the first is acknowledged, a refusal comes late?
     it sends a snapshot, and has a newer one                        ── a third? a purge?
     a follower has entries that nobody else has                     ── an append, a snapshot of the next leader?
-    a server votes no more                                          ── its election timer?
+    a server votes no more                                          ── its election timer? an operator's trigger?
 
 A state is asked when the run first comes to one of its shape, and now and then besides.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from msgspec import Struct
 
@@ -30,6 +31,7 @@ from pyraft_lab.engine.engine import Engine
 from pyraft_lab.engine.events import (
     BuildSnapshot,
     ChangeMembership,
+    Elect,
     Event,
     Fire,
     Propose,
@@ -211,7 +213,8 @@ class Asked(Struct, frozen=True, kw_only=True):
         state = self.state
         if state.id in state.membership.voters | state.committed_membership.voters:
             return
-        for command in self._step(Fire(ELECTION)).commands:
+        asked = (self._step(event).commands for event in (Fire(ELECTION), Elect(pre_vote=False)))
+        for command in chain.from_iterable(asked):
             if type(command) is Send and isinstance(command.message, VoteRequest | PreVoteRequest):
                 yield VOTERS_LEAD, f"node {state.id} would campaign in {state.membership}, which it is no voter of"
 
