@@ -16,7 +16,7 @@ PROMISES: Sequence[CodeMutant] = (
             "self.forgotten = max(self.forgotten, self.sessions[client].used)",
             "pass",
         ),
-        seed=10,
+        seed=0,
     ),
     CodeMutant(
         name="accepts-forgotten",
@@ -29,7 +29,7 @@ PROMISES: Sequence[CodeMutant] = (
             " or sealed.since < self.forgotten",
             "",
         ),
-        seed=10,
+        seed=0,
     ),
     CodeMutant(
         name="accepts-expired",
@@ -42,7 +42,7 @@ PROMISES: Sequence[CodeMutant] = (
             "index - sealed.since > self.expiry or ",
             "",
         ),
-        seed=10,
+        seed=0,
     ),
     CodeMutant(
         name="ignores-order",
@@ -55,7 +55,7 @@ PROMISES: Sequence[CodeMutant] = (
             "if not session.has_answered(sealed.serial - 1):",
             "if False:",
         ),
-        seed=10,
+        seed=0,
     ),
     CodeMutant(
         name="restores-without-bytes",
@@ -68,7 +68,7 @@ PROMISES: Sequence[CodeMutant] = (
             "sum(one.bytes for one in sessions.values())",
             "0",
         ),
-        seed=10,
+        seed=0,
     ),
     CodeMutant(
         name="resends-after-expiry",
@@ -81,7 +81,7 @@ PROMISES: Sequence[CodeMutant] = (
             "if batch.sent > 1:",
             "if False:",
         ),
-        seed=10,
+        seed=0,
     ),
     CodeMutant(
         name="never-uncertain",
@@ -94,7 +94,7 @@ PROMISES: Sequence[CodeMutant] = (
             "may_have_happened=call in sent",
             "may_have_happened=False",
         ),
-        seed=10,
+        seed=0,
     ),
     CodeMutant(
         name="denies-a-first-part",
@@ -107,7 +107,7 @@ PROMISES: Sequence[CodeMutant] = (
             "return begun | {",
             "return set() | {",
         ),
-        seed=0,
+        seed=15,
     ),
     CodeMutant(
         name="sends-what-was-given-up",
@@ -120,7 +120,7 @@ PROMISES: Sequence[CodeMutant] = (
             "    if batch.sent:",
             "    if True:",
         ),
-        seed=10,
+        seed=4,
     ),
     CodeMutant(
         name="reads-always-by-lease",
@@ -133,7 +133,7 @@ PROMISES: Sequence[CodeMutant] = (
             "in taken), policy))",
             'in taken), "lease"))',
         ),
-        seed=10,
+        seed=0,
     ),
     CodeMutant(
         name="applies-while-busy",
@@ -146,7 +146,7 @@ PROMISES: Sequence[CodeMutant] = (
             "not self._queue and not self._is_busy",
             "not self._queue",
         ),
-        seed=10,
+        seed=0,
     ),
     CodeMutant(
         name="acknowledges-its-whole-log",
@@ -263,6 +263,6 @@ PROMISES: Sequence[CodeMutant] = (
             " or not turn.rules.may_campaign(turn.state)",
             "",
         ),
-        seed=0,
+        seed=2,
     ),
 )
