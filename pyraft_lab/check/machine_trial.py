@@ -1,7 +1,7 @@
 """The machine and its sessions on trial: random entries, of which some come twice, late, or before others (§6.3).
 
-Three replicas get the same entries. One never stops, one is replaced by a copy now and then, one by a snapshot, which
-it restores onto what it holds. After every entry each is what the reference says::
+Three replicas get the same entries. One never stops, one is replaced by a copy now and then, and one is away for a
+while and restores a snapshot onto what it holds. After every entry each is what the reference says::
 
     serial    1  2  4  2  3  …        4 before 3: refused;  2 again: its first answer
     sessions  at most 3, and each ends after 12 entries without use: then its client is told
@@ -63,6 +63,7 @@ class MachineTrial:
         self.sent: list[bytes] = []
         self.reference = Reference(expiry=EXPIRY, most=MOST)
         self.steady, self.copied, self.restored = (_machine() for _ in range(3))
+        self.is_away = False
 
     def run(self) -> Iterator[str]:
         """What is wrong, after each entry."""
@@ -72,7 +73,8 @@ class MachineTrial:
             data = self._data(index)
             entry = Entry(LogId(1, 1, index), Noop() if data is None else Normal(data))
             wanted = None if data is None else self.reference.apply(index, data)
-            for machine in (self.steady, self.copied, self.restored):
+            self.is_away = self.is_away or self.chance.random() < 0.1
+            for machine in (self.steady, self.copied, *(() if self.is_away else (self.restored,))):
                 answer = plain(machine.apply(entry))
                 if answer != wanted:
                     yield f"entry {index} is answered {answer!r} instead of {wanted!r}"
@@ -99,6 +101,7 @@ class MachineTrial:
         if self.copied.snapshot() != before:
             yield f"a copy changes with the machine it was copied from, before entry {index}"
         self.restored.restore(self.steady.snapshot())
+        self.is_away = False
         if self.restored != self.steady:
             yield f"a restored snapshot is another machine, before entry {index}"
 
