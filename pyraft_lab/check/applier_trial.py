@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pyraft_lab.check.failure import Failure
-from pyraft_lab.check.reference import AS_SPECIFIED
+from pyraft_lab.check.reference import LIKE_THE_REFERENCE
 from pyraft_lab.check.swarm import Draw
 from pyraft_lab.command import encode
 from pyraft_lab.engine.commands import Apply, RestoreMachine, TakeSnapshot
@@ -33,21 +33,21 @@ LARGE = 200 << 10
 """Bytes of a large entry: a few of them are applied in several pieces."""
 
 
-class SlowShelf(MemoryStorage):
+class SlowSnapshots(MemoryStorage):
     """A disk that holds the snapshots it is given, and takes its time to read one."""
 
     def __init__(self, chance: random.Random) -> None:
         super().__init__()
-        self.chance, self.shelf = chance, dict[SnapshotMeta, bytes]()
+        self.chance, self.images = chance, dict[SnapshotMeta, bytes]()
 
     async def snapshot(self, meta: SnapshotMeta) -> bytes:
         """The bytes of a snapshot, after a while."""
         await asyncio.sleep(self.chance.uniform(*READING))
-        return self.shelf[meta]
+        return self.images[meta]
 
     async def put_snapshot(self, meta: SnapshotMeta, data: bytes) -> None:
         """Keep a snapshot."""
-        self.shelf[meta] = data
+        self.images[meta] = data
 
 
 class ApplierTrial:
@@ -60,7 +60,7 @@ class ApplierTrial:
         self.answers: dict[LogId, Any] = {}
         self.wrong: list[str] = []
         self.reached = ORIGIN
-        self.storage = SlowShelf(self.chance)
+        self.storage = SlowSnapshots(self.chance)
         self.disk = DiskQueue(self.storage, lambda *_: None)
         self.applier = Applier(_machine(), self.storage, self.disk, carried_out=self._carried_out, built=self._built)
 
@@ -92,7 +92,7 @@ class ApplierTrial:
         self._entry()
         data = self.right.snapshot()
         meta = described(_build(self.last), data)
-        self.storage.shelf[meta] = data
+        self.storage.images[meta] = data
         return RestoreMachine(meta)
 
     def _entry(self) -> Entry:
@@ -117,7 +117,7 @@ class ApplierTrial:
 
     def _built(self, meta: SnapshotMeta, _cause: EventId) -> None:
         machine = _machine()
-        machine.restore(self.storage.shelf[meta])
+        machine.restore(self.storage.images[meta])
         if machine.digest() != self.states[meta.last]:
             self.wrong.append(f"the snapshot to {meta.last} holds another state")
 
@@ -133,4 +133,4 @@ def _build(last: LogId) -> TakeSnapshot:
 def applier_failure(draw: Draw) -> Failure | None:
     """The failure of an applier under a seed's work; ``None`` if all is well."""
     wrong = run_virtually(ApplierTrial(draw.seed).run())
-    return Failure(AS_SPECIFIED, wrong) if wrong else None
+    return Failure(LIKE_THE_REFERENCE, wrong) if wrong else None

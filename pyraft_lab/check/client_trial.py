@@ -43,7 +43,7 @@ from pyraft_lab.engine.types import LogId
 from pyraft_lab.errors import Fatal, NetworkFailed, NotLeader, OutcomeUnknown, Timeout
 from pyraft_lab.machine import KeyValue, Sessions
 
-TRUE_TO_CALLERS = "callers are told what happened"
+OUTCOMES_ARE_TRUE = "callers are told what happened"
 NODES = (1, 2, 3)
 RUNS, MOVES, SETTLING, EXPIRY = 24, 120, 2000, 8
 LIMITS = Limits(batches=3, commands=3, bytes=200, read_requests=2, queries=2)
@@ -67,7 +67,7 @@ class ClientTrial:
         self.timers: dict[Timer, SetTimer] = {}
         self.written: dict[int, Sequence[str]] = {}
         self.policies: dict[str, ReadPolicy] = {}
-        self.told: dict[int, Exception | dict[int, Any]] = {}
+        self.outcomes: dict[int, Exception | dict[int, Any]] = {}
         self.calls = 0
         self.wrong: list[str] = []
         self._happen(NodesKnown(NODES))
@@ -217,18 +217,18 @@ class ClientTrial:
                 self.wrong.append(f"a read by {wanted} is sent as one by {message.policy}")
 
     def _tell(self, call: int, what: Exception | dict[int, Any]) -> None:
-        known = self.told.get(call)
+        known = self.outcomes.get(call)
         if call == CANCELLED:
             return
         if self._has_ended(call):
             self.wrong.append(f"call {call} ends twice: {known!r}, then {what!r}")
         elif isinstance(what, Exception) or not isinstance(known, dict):
-            self.told[call] = what
+            self.outcomes[call] = what
         else:
-            self.told[call] = {**known, **what}
+            self.outcomes[call] = {**known, **what}
 
     def _has_ended(self, call: int) -> bool:
-        known = self.told.get(call)
+        known = self.outcomes.get(call)
         return known is not None and (isinstance(known, Exception) or len(known) >= len(self.written.get(call, "?")))
 
     # The verdict
@@ -247,7 +247,7 @@ class ClientTrial:
             yield from self._is_true(call, words, log)
 
     def _is_true(self, call: int, words: Sequence[str], log: str) -> Iterator[str]:
-        told, happened = self.told.get(call), [word for word in words if f" {word}" in f" {log}"]
+        told, happened = self.outcomes.get(call), [word for word in words if f" {word}" in f" {log}"]
         match told:
             case Timeout(may_have_happened=True) | None:
                 pass
@@ -267,4 +267,4 @@ def _up_to(log: str, word: str) -> str:
 def client_failure(draw: Draw) -> Failure | None:
     """The failure of a client under a seed's chances; ``None`` if all is well."""
     wrong = next(filter(None, (ClientTrial(draw.seed * RUNS + run).run() for run in range(RUNS))), None)
-    return None if wrong is None else Failure(TRUE_TO_CALLERS, wrong)
+    return None if wrong is None else Failure(OUTCOMES_ARE_TRUE, wrong)

@@ -5,7 +5,7 @@ They are for campaigns: they cost more than the checks of every simulation, and 
 
 from collections.abc import Iterator, Sequence
 
-from pyraft_lab.check.reference import AS_SPECIFIED, Followed
+from pyraft_lab.check.reference import LIKE_THE_REFERENCE, Followed
 from pyraft_lab.engine.commands import Apply, Readable, Refuse, RestoreMachine
 from pyraft_lab.engine.events import Boot, Fire, SnapshotBuilt
 from pyraft_lab.engine.state import Leader, Probe, RaftState, Replicate, SendSnapshot, Step
@@ -50,7 +50,7 @@ class SameStates:
         name, what = STATES_AGREE, f"nodes {other} and {node} have applied {index}, and their machines differ"
         if other is None:
             wrong = self.followed.difference(machine, index)
-            name, what = AS_SPECIFIED, f"node {node} has applied {index}, and {wrong}" if wrong else ""
+            name, what = LIKE_THE_REFERENCE, f"node {node} has applied {index}, and {wrong}" if wrong else ""
         return (Violation(name=name, what=what, event=record.id, time=record.time),) if what else ()
 
 

@@ -11,7 +11,7 @@ import random
 from collections.abc import Iterator
 
 from pyraft_lab.check.failure import Failure
-from pyraft_lab.check.reference import AS_SPECIFIED, Reference, difference, plain
+from pyraft_lab.check.reference import LIKE_THE_REFERENCE, Reference, difference, plain
 from pyraft_lab.check.swarm import Draw
 from pyraft_lab.command import encode, seal
 from pyraft_lab.engine.log import Entry, Noop, Normal
@@ -22,7 +22,7 @@ ENTRIES = 300
 EXPIRY, MOST, CLIENTS = 12, 3, 5
 LATEST = 40
 """Of so many last commands one may come again."""
-OPS = ("put", "put", "append", "append", "delete", "cas", "incr", "get")
+COMMANDS = ("put", "put", "append", "append", "delete", "cas", "incr", "get")
 
 
 class Sender:
@@ -51,7 +51,7 @@ class Sender:
 
     def _command(self) -> dict[str, object]:
         key, text = f"k{self.chance.randrange(3)}", self.chance.choice(("", "a", "b"))
-        return {"op": self.chance.choice(OPS), "key": key, "value": text, "old": text, "new": text}
+        return {"op": self.chance.choice(COMMANDS), "key": key, "value": text, "old": text, "new": text}
 
 
 class MachineTrial:
@@ -113,4 +113,4 @@ def _machine() -> Sessions:
 def machine_failure(draw: Draw) -> Failure | None:
     """The failure of the machine under a seed's entries; ``None`` if all is well."""
     wrong = next(MachineTrial(draw.seed).run(), None)
-    return None if wrong is None else Failure(AS_SPECIFIED, wrong)
+    return None if wrong is None else Failure(LIKE_THE_REFERENCE, wrong)

@@ -21,8 +21,8 @@ from pyraft_lab.engine.types import Index
 from pyraft_lab.machine import KeyValue, Sessions
 from pyraft_lab.session import Answer, Batched, Expired, OutOfOrder, Rejected, Value
 
-__all__ = ["AS_SPECIFIED", "Followed", "Reference", "Unusual", "difference", "encode", "plain"]
-AS_SPECIFIED = "machines do as specified"
+__all__ = ["LIKE_THE_REFERENCE", "Followed", "Reference", "Unusual", "difference", "encode", "plain"]
+LIKE_THE_REFERENCE = "machines do as specified"
 
 
 class Unusual(Enum):

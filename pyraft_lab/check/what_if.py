@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from pyraft_lab.check.obligations import (
     ARRIVES_WHOLE,
@@ -26,9 +27,10 @@ from pyraft_lab.check.obligations import (
     TRANSFERS_REFUSE,
     VOTERS_LEAD,
 )
-from pyraft_lab.engine.commands import Accepted, Purge, Readable, Send, TakeSnapshot
+from pyraft_lab.engine.commands import Accepted, InstallSnapshot, Purge, Readable, Send, TakeSnapshot
 from pyraft_lab.engine.engine import Engine
 from pyraft_lab.engine.events import (
+    AllowRevert,
     BuildSnapshot,
     ChangeMembership,
     Elect,
@@ -40,7 +42,7 @@ from pyraft_lab.engine.events import (
     Receive,
     SnapshotBuilt,
 )
-from pyraft_lab.engine.log import Entry, Noop, Normal, SnapshotMeta
+from pyraft_lab.engine.log import Configuration, Entry, Noop, Normal, SnapshotMeta
 from pyraft_lab.engine.membership import Batch
 from pyraft_lab.engine.messages import (
     AppendAccepted,
@@ -51,9 +53,9 @@ from pyraft_lab.engine.messages import (
     VoteRequest,
 )
 from pyraft_lab.engine.rules import has_lost_lease, has_valid_lease, snapshots_being_sent
-from pyraft_lab.engine.state import Leader, Progress, RaftState, Replicate, Step
+from pyraft_lab.engine.state import Leader, Progress, RaftState, Replicate, Reverted, SendSnapshot, Step
 from pyraft_lab.engine.timers import ELECTION
-from pyraft_lab.engine.types import LogId, NodeId, RequestId, Vote
+from pyraft_lab.engine.types import ORIGIN, LogId, NodeId, RequestId, Vote
 from pyraft_lab.sim.local_invariants import as_violations, installs_replace_the_log
 from pyraft_lab.sim.properties import Violation
 from pyraft_lab.sim.world import World
@@ -128,6 +130,8 @@ class Asked(Struct, frozen=True, kw_only=True):
     def answers(self) -> Broken:
         """What is wrong with the answers."""
         role = self.state.role
+        yield from books_are_right(self.state)
+        yield from no_snapshot_is_due(self.state)
         if not isinstance(role, Leader):
             yield from self._of_a_voter()
             if self.others and self.state.membership.configs:
@@ -138,6 +142,7 @@ class Asked(Struct, frozen=True, kw_only=True):
         yield from self._requests(role)
         yield from self._snapshots()
         for one in role.progress:
+            yield from self._lost_logs(role, one)
             if isinstance(one.state, Replicate) and one.state.inflight:
                 yield from self._late_answers(role, one, one.state)
 
@@ -206,6 +211,17 @@ class Asked(Struct, frozen=True, kw_only=True):
         if late is not None and late.matched < counted.matched:
             yield COUNTS_ANSWERS, f"{where}, would forget {counted.matched} for a refusal sent before"
 
+    def _lost_logs(self, leader: Leader, one: Progress) -> Broken:
+        """An operator lets a peer start again that lost its log: nothing counts of what it had acknowledged."""
+        at = self.state.log.id_at(one.matched)
+        if at is None or not one.matched or leader.round <= max(one.match_round, one.since_round) or leader.transfer:
+            return
+        allowed = self._step(AllowRevert(ASKED, one.peer)).after
+        refused = AppendRefused(vote=self.state.vote, prev=at, hint=ORIGIN, round=leader.round, empty=True)
+        left = _of(self._step(Receive(one.peer, refused), allowed).after, one.peer)
+        if left is not None and left.matched and not isinstance(one.state, SendSnapshot | Reverted):
+            yield COUNTS_ANSWERS, f"node {self.state.id} would count {left.matched} of node {one.peer}, which lost it"
+
     # Others
 
     def _of_a_voter(self) -> Broken:
@@ -238,6 +254,36 @@ class Asked(Struct, frozen=True, kw_only=True):
             step = self._step(Receive(other, snapshot))
             yield from _counts_its_copy(step.after)
             yield from installs_replace_the_log(step, meta)
+            step = self._step(Receive(other, replace(snapshot, meta=replace(meta, checksum=1))))
+            if any(type(command) is InstallSnapshot for command in step.commands):
+                yield ARRIVES_WHOLE, f"node {state.id} would install a snapshot whose checksum is wrong"
+
+
+def books_are_right(state: RaftState) -> Broken:
+    """What a log keeps about its entries is what they say: their bytes, and where memberships are."""
+    log, entries = state.log, [*state.log]
+    size = log.byte_size - log.byte_size_at(log.start.index)
+    if size != sum(entry.size for entry in entries):
+        yield LIMITS_HOLD, f"node {state.id} counts {size} bytes in its log, and has {sum(one.size for one in entries)}"
+    configs = tuple(entry.index for entry in entries if isinstance(entry.payload, Configuration))
+    if log.configs != configs:
+        yield LIMITS_HOLD, f"node {state.id} looks for memberships at {log.configs}, and they are at {configs}"
+
+
+def no_snapshot_is_due(state: RaftState) -> Broken:
+    """A server that has applied as much as its settings say builds a snapshot, unless it is sending an older one."""
+    base, config = max(state.snapshot_last.index, state.attempted), state.config
+    if state.building or state.log.id_at(state.applied) is None or state.applied <= state.snapshot_last.index:
+        return
+    if any(meta != state.disk.snapshot for meta in snapshots_being_sent(state)):
+        return
+    size = state.log.byte_size_at(state.applied) - state.log.byte_size_at(base)
+    for limit, reached in (
+        (config.snapshot_logs_since_last, state.applied - base),
+        (config.snapshot_bytes_since_last, size),
+    ):
+        if limit is not None and reached >= limit:
+            yield LIMITS_HOLD, f"node {state.id} has applied {reached} since its snapshot, the limit is {limit}"
 
 
 def _of(state: RaftState, peer: NodeId) -> Progress | None:

@@ -7,14 +7,14 @@ import pytest
 
 from pyraft_lab.check.applier_trial import applier_failure
 from pyraft_lab.check.campaign import CampaignSettings, run_seed
-from pyraft_lab.check.client_trial import TRUE_TO_CALLERS, client_failure
+from pyraft_lab.check.client_trial import OUTCOMES_ARE_TRUE, client_failure
 from pyraft_lab.check.failure import Failure
 from pyraft_lab.check.lookahead import SameStates
 from pyraft_lab.check.machine_trial import machine_failure
 from pyraft_lab.check.mutants.code_mutant import Edit
 from pyraft_lab.check.mutants.code_mutants import CODE_MUTANTS
 from pyraft_lab.check.mutants.harmless import HARMLESS
-from pyraft_lab.check.reference import AS_SPECIFIED, REJECTED, Reference
+from pyraft_lab.check.reference import LIKE_THE_REFERENCE, REJECTED, Reference
 from pyraft_lab.check.swarm import Draw
 from pyraft_lab.check.what_if import WhatIf, shape_of
 from pyraft_lab.command import encode
@@ -34,10 +34,10 @@ def test_each_part_of_this_library_does_as_it_should(part: Part) -> None:
 @pytest.mark.parametrize(
     ("part", "mutant", "name"),
     [
-        *((machine_failure, mutant, AS_SPECIFIED) for mutant in MACHINE),
-        *((client_failure, mutant, TRUE_TO_CALLERS) for mutant in CLIENT),
-        (applier_failure, "applies-while-busy", AS_SPECIFIED),
-        (applier_failure, "snapshots-the-living", AS_SPECIFIED),
+        *((machine_failure, mutant, LIKE_THE_REFERENCE) for mutant in MACHINE),
+        *((client_failure, mutant, OUTCOMES_ARE_TRUE) for mutant in CLIENT),
+        (applier_failure, "applies-while-busy", LIKE_THE_REFERENCE),
+        (applier_failure, "snapshots-the-living", LIKE_THE_REFERENCE),
     ],
 )
 def test_what_a_part_does_wrong_is_found_without_a_cluster(part: Part, mutant: str, name: str) -> None:
@@ -74,7 +74,7 @@ def test_a_machine_that_is_wrong_everywhere_differs_from_the_reference() -> None
                 sim.write({"op": "append", "key": "x", "value": "a"})
                 sim.run(0.5)
             found.append({one.name for one in sim.violations})
-    assert found == [set(), {AS_SPECIFIED}]
+    assert found == [set(), {LIKE_THE_REFERENCE}]
 
 
 def test_a_fork_compares_machines_as_the_run_did() -> None:
