@@ -50,4 +50,24 @@ HARMLESS: Sequence[Harmless] = (
         """,
         edit=Edit("pyraft_lab.engine.election:refresh_role", "turn.cancel_timer(ELECTION)", "pass"),
     ),
+    Harmless(
+        name="probes-where-it-is-told",
+        why="""
+        After a refusal the leader probes where the follower's hint points, and does not skip its own newer entries. A
+        probe is always before the one that was refused, so they end; there are only more of them.
+        """,
+        edit=Edit("pyraft_lab.engine.rules:next_probe", "log.last_no_newer(hinted).index", "hinted.index"),
+    ),
+    Harmless(
+        name="probes-ahead",
+        why="""
+        After a silence the leader probes after the entries that it has sent, and not after those that were
+        acknowledged. If they were lost, the follower refuses, and its hint leads back: one more probe.
+        """,
+        edit=Edit(
+            "pyraft_lab.engine.replication:_backed_off",
+            "next=progress.matched + 1, failures=failures",
+            "failures=failures",
+        ),
+    ),
 )

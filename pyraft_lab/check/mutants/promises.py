@@ -265,4 +265,43 @@ PROMISES: Sequence[CodeMutant] = (
         ),
         seed=2,
     ),
+    CodeMutant(
+        name="installs-damaged-snapshots",
+        part="engine",
+        description="installs a snapshot whose bytes are not those that were sent",
+        section="§7",
+        hint="a checksum comes with it",
+        edit=Edit(
+            "pyraft_lab.engine.compaction:_finish",
+            "(incoming.offset, incoming.checksum) != (request.meta.size, request.meta.checksum)",
+            "incoming.offset != request.meta.size",
+        ),
+        seed=0,
+    ),
+    CodeMutant(
+        name="counts-a-lost-log",
+        part="engine",
+        description="counts what a follower had acknowledged before it lost its log",
+        section="openraft",
+        hint="an operator lets it start again",
+        edit=Edit(
+            "pyraft_lab.engine.replication:start_over",
+            "matched=0, commit_sent=0",
+            "commit_sent=0",
+        ),
+        seed=0,
+    ),
+    CodeMutant(
+        name="miscounts-its-log",
+        part="engine",
+        description="counts the bytes of entries that it has truncated",
+        section="dissertation §10.2",
+        hint="limits are in bytes",
+        edit=Edit(
+            "pyraft_lab.engine.log:Log.truncate",
+            "byte_size=tail.end",
+            "byte_size=self.byte_size",
+        ),
+        seed=3,
+    ),
 )
