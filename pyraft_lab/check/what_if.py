@@ -131,7 +131,6 @@ class Asked(Struct, frozen=True, kw_only=True):
         """What is wrong with the answers."""
         role = self.state.role
         yield from books_are_right(self.state)
-        yield from no_snapshot_is_due(self.state)
         if not isinstance(role, Leader):
             yield from self._of_a_voter()
             if self.others and self.state.membership.configs:
@@ -268,22 +267,6 @@ def books_are_right(state: RaftState) -> Broken:
     configs = tuple(entry.index for entry in entries if isinstance(entry.payload, Configuration))
     if log.configs != configs:
         yield LIMITS_HOLD, f"node {state.id} looks for memberships at {log.configs}, and they are at {configs}"
-
-
-def no_snapshot_is_due(state: RaftState) -> Broken:
-    """A server that has applied as much as its settings say builds a snapshot, unless it is sending an older one."""
-    base, config = max(state.snapshot_last.index, state.attempted), state.config
-    if state.building or state.log.id_at(state.applied) is None or state.applied <= state.snapshot_last.index:
-        return
-    if any(meta != state.disk.snapshot for meta in snapshots_being_sent(state)):
-        return
-    size = state.log.byte_size_at(state.applied) - state.log.byte_size_at(base)
-    for limit, reached in (
-        (config.snapshot_logs_since_last, state.applied - base),
-        (config.snapshot_bytes_since_last, size),
-    ):
-        if limit is not None and reached >= limit:
-            yield LIMITS_HOLD, f"node {state.id} has applied {reached} since its snapshot, the limit is {limit}"
 
 
 def _of(state: RaftState, peer: NodeId) -> Progress | None:

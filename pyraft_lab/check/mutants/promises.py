@@ -304,4 +304,30 @@ PROMISES: Sequence[CodeMutant] = (
         ),
         seed=3,
     ),
+    CodeMutant(
+        name="ignores-bytes",
+        part="engine",
+        description="builds snapshots by the number of entries, and not by their bytes",
+        section="§7",
+        hint="few entries, and large ones",
+        edit=Edit(
+            "pyraft_lab.engine.rules:is_snapshot_due",
+            "return size is not None and",
+            "return False and",
+        ),
+        seed=17,
+    ),
+    CodeMutant(
+        name="merges-beyond-the-limit",
+        part="driver",
+        description="merges as many writes into one request as there are",
+        section="dissertation §10.2",
+        hint="each of them would have been accepted alone",
+        edit=Edit(
+            "pyraft_lab.runtime.driver:Driver._take_all",
+            "take(room_for(self.state))",
+            "take(None)",
+        ),
+        seed=84,
+    ),
 )
