@@ -65,6 +65,7 @@ TARGETS_WAIT = "targets of transfers have the log"
 COUNTS_ANSWERS = "only answers count"
 ROUNDS_BACKED = "rounds are backed"
 STORED_IS_ON_DISK = "what is stored is on disk"
+SNAPSHOTS_DUE = "snapshots are built when due"
 Broken = Iterator[tuple[str, str]]
 
 
@@ -307,7 +308,7 @@ def no_snapshot_is_due(state: RaftState) -> Broken:
         (config.snapshot_bytes_since_last, size),
     ):
         if limit is not None and reached >= limit:
-            yield LIMITS_HOLD, f"node {state.id} has applied {reached} since its snapshot, the limit is {limit}"
+            yield SNAPSHOTS_DUE, f"node {state.id} has applied {reached} since its snapshot, the limit is {limit}"
 
 
 # Bookkeeping (§5.3)
