@@ -162,6 +162,11 @@ class Sessions:
 
     __hash__ = None  # type: ignore[assignment]
 
+    @property
+    def answer_bytes(self) -> int:
+        """The bytes of all answers that the sessions keep, as the limit counts them."""
+        return self._bytes
+
     def apply(self, entry: Entry) -> Answer:
         """Apply a committed entry; entries without a command and repeated commands do not change the machine."""
         if type(entry.payload) is not Normal:

@@ -20,6 +20,7 @@ from pyraft_lab.check.linearize.linearizability import check_linearizable
 from pyraft_lab.check.live_watch import SlowStorage, Watch, WatchedNetwork
 from pyraft_lab.check.liveness import ends_liveness
 from pyraft_lab.check.lookahead import STATES_AGREE
+from pyraft_lab.check.reference import LIKE_THE_REFERENCE
 from pyraft_lab.check.swarm import MACHINES, Draw
 from pyraft_lab.client.requests import Request
 from pyraft_lab.engine.engine import Engine
@@ -118,7 +119,10 @@ class LiveTrial:
         if raft is None or applied.index == self.compared.get(record.node):
             return
         self.compared[record.node] = applied.index
-        digest = raft._machine.digest()  # noqa: SLF001 (with_machine would need the node's turn)
+        machine = raft._machine  # noqa: SLF001 (with_machine would need the node's turn)
+        digest, wrong = machine.digest(), self.watch.followed.difference(machine, applied.index)
+        if wrong:
+            self.watch.add(LIKE_THE_REFERENCE, f"node {record.node} has applied {applied}, and {wrong}")
         known, other = self.watch.states.setdefault(applied.index, (digest, record.node))
         if known != digest:
             self.watch.add(STATES_AGREE, f"nodes {other} and {record.node} have applied {applied}, and differ")

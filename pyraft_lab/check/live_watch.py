@@ -5,9 +5,12 @@ import random
 from collections.abc import Sequence
 
 from pyraft_lab.check.failure import Failure
+from pyraft_lab.check.obligations import no_snapshot_is_due, requests_are_limited
+from pyraft_lab.check.reference import Followed
 from pyraft_lab.engine.commands import StorageCommand
+from pyraft_lab.engine.events import Propose
 from pyraft_lab.engine.log import SnapshotMeta
-from pyraft_lab.engine.state import Leader
+from pyraft_lab.engine.state import Leader, Step
 from pyraft_lab.engine.types import Index, NodeId
 from pyraft_lab.network.base import Counters, Endpoint, Mailbox
 from pyraft_lab.network.codec import Envelope, Garbage, decode, encode
@@ -50,23 +53,36 @@ class Watch:
         self.history, self.found, self.ordered = RunHistory(), list[Failure](), ordered
         self.disks: dict[NodeId, SlowStorage] = {}
         self.states: dict[Index, tuple[str, NodeId]] = {}
+        self.followed = Followed()
 
     def __call__(self, record: Record) -> None:
         """Check one more record."""
         if record.step is None:
             return
+        self.followed.take(record.step.commands, record.id)
         for id in self.history.write(record.step, record.id):
             self.add("log matching", f"entry {id} of node {record.node} follows another log than it does elsewhere")
         for fact in facts_of(record.step):
             for name, what in violations(self.history, fact, one_a_term=not self.ordered):
                 self.add(name, what)
             self.history.remember(fact, record.id)
-        after = record.step.after
-        if isinstance(after.role, Leader) and after.committed > record.step.before.committed:
+        self._limits_hold(record.step)
+        self._commits_are_backed(record.node, record.step)
+
+    def _limits_hold(self, step: Step) -> None:
+        found = list(no_snapshot_is_due(step.after) if step.after.applied != step.before.applied else ())
+        if isinstance(step.event, Propose):
+            found += requests_are_limited(step, step.event)
+        for name, what in found:
+            self.add(name, what)
+
+    def _commits_are_backed(self, node: NodeId, step: Step) -> None:
+        after = step.after
+        if isinstance(after.role, Leader) and after.committed > step.before.committed:
             at = after.log.id_at(after.committed)
-            holders = [node for node, disk in self.disks.items() if at is None or has_entry(disk.disk, at)]
+            holders = [one for one, disk in self.disks.items() if at is None or has_entry(disk.disk, at)]
             if not has_majority(after.membership, holders):
-                self.add("commit is backed", f"node {record.node} commits {at}, which only {holders} have on disk")
+                self.add("commit is backed", f"node {node} commits {at}, which only {holders} have on disk")
 
     def sent(self, src: NodeId, envelope: Envelope) -> None:
         """Check a message that leaves against its sender's disk, and that it arrives whole after a way as bytes."""

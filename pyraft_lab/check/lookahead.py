@@ -5,6 +5,7 @@ They are for campaigns: they cost more than the checks of every simulation, and 
 
 from collections.abc import Iterator, Sequence
 
+from pyraft_lab.check.reference import LIKE_THE_REFERENCE, Followed
 from pyraft_lab.engine.commands import Apply, Readable, Refuse, RestoreMachine
 from pyraft_lab.engine.events import Boot, Fire, SnapshotBuilt
 from pyraft_lab.engine.state import Leader, Probe, RaftState, Replicate, SendSnapshot, Step
@@ -25,15 +26,17 @@ Broken = Iterator[tuple[str, str]]
 class SameStates:
     """Machines that have applied the same index are equal: of all servers, at all times (§5.4.3, State Machine Safety).
 
-    One digest is kept for each index. So a restored snapshot is compared with what was applied entry by entry.
+    One digest is kept for each index. So a restored snapshot is compared with what was applied entry by entry. The
+    first to get so far is compared with the reference (:mod:`.reference`): all could be wrong alike.
     """
 
-    def __init__(self, history: RunHistory | None = None) -> None:
+    def __init__(self, history: RunHistory | None = None, followed: Followed | None = None) -> None:
         self.history = RunHistory() if history is None else history
+        self.followed = Followed() if followed is None else followed
 
     def fork(self, world: World) -> "SameStates":
         """A checker that knows the events before ``world``."""
-        return SameStates(self.history.before(world))
+        return SameStates(self.history.before(world), self.followed.until(world.events))
 
     def check(self, record: Record, world: World) -> Sequence[Violation]:
         """The violation by a record that applied or restored something."""
@@ -41,12 +44,14 @@ class SameStates:
         if step is None or not any(isinstance(command, (Apply, RestoreMachine)) for command in step.commands):
             return ()
         node, index = step.after.id, step.after.applied
-        digest = world.nodes[node].machine.digest()
-        other = self.history.remember_state(index, digest, node, record.id)
+        machine = world.nodes[node].machine
+        self.followed.take(step.commands, record.id)
+        other = self.history.remember_state(index, machine.digest(), node, record.id)
+        name, what = STATES_AGREE, f"nodes {other} and {node} have applied {index}, and their machines differ"
         if other is None:
-            return ()
-        what = f"nodes {other} and {node} have applied {index}, and their machines differ"
-        return (Violation(name=STATES_AGREE, what=what, event=record.id, time=record.time),)
+            wrong = self.followed.difference(machine, index)
+            name, what = LIKE_THE_REFERENCE, f"node {node} has applied {index}, and {wrong}" if wrong else ""
+        return (Violation(name=name, what=what, event=record.id, time=record.time),) if what else ()
 
 
 class CommitsLast:

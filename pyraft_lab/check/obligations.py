@@ -65,6 +65,7 @@ TARGETS_WAIT = "targets of transfers have the log"
 COUNTS_ANSWERS = "only answers count"
 ROUNDS_BACKED = "rounds are backed"
 STORED_IS_ON_DISK = "what is stored is on disk"
+SNAPSHOTS_DUE = "snapshots are built when due"
 Broken = Iterator[tuple[str, str]]
 
 
@@ -112,6 +113,8 @@ class Obligations:
             yield from rounds_are_backed(step.before, after, after.role)
         if step.before.stored != after.stored or step.before.disk is not after.disk:
             yield from stored_is_on_disk(after, world)
+        if after.applied != step.before.applied:
+            yield from no_snapshot_is_due(after)
         if type(step.event) is Propose:
             yield from requests_are_limited(step, step.event)
 
@@ -276,7 +279,10 @@ def windows_hold(leader: Leader, state: RaftState) -> Broken:
 
 
 def requests_are_limited(step: Step, event: Propose) -> Broken:
-    """A leader accepts writes while it transfers nothing, and as many uncommitted bytes as its settings say (§3.10)."""
+    """A leader accepts writes while it transfers nothing, and as many uncommitted bytes as its settings say (§3.10).
+
+    A single request always passes if nothing waits; several that were merged have to fit together.
+    """
     before = step.before
     if not any(type(command) is Accepted for command in step.commands):
         return
@@ -285,8 +291,24 @@ def requests_are_limited(step: Step, event: Propose) -> Broken:
     limit = before.config.max_uncommitted_bytes
     waiting = before.log.byte_size - before.log.byte_size_at(before.committed)
     added = step.after.log.byte_size - before.log.byte_size
-    if limit is not None and waiting and added and waiting + added > limit:
+    if limit is not None and (waiting or len(event.requests) > 1) and added and waiting + added > limit:
         yield LIMITS_HOLD, f"node {before.id} accepts {added} more bytes, and {waiting} wait already ({event.requests})"
+
+
+def no_snapshot_is_due(state: RaftState) -> Broken:
+    """A server that has applied as much as its settings say builds a snapshot, unless it is sending an older one."""
+    base, config = max(state.snapshot_last.index, state.attempted), state.config
+    if state.building or state.log.id_at(state.applied) is None or state.applied <= state.snapshot_last.index:
+        return
+    if any(meta != state.disk.snapshot for meta in snapshots_being_sent(state)):
+        return
+    size = state.log.byte_size_at(state.applied) - state.log.byte_size_at(base)
+    for limit, reached in (
+        (config.snapshot_logs_since_last, state.applied - base),
+        (config.snapshot_bytes_since_last, size),
+    ):
+        if limit is not None and reached >= limit:
+            yield SNAPSHOTS_DUE, f"node {state.id} has applied {reached} since its snapshot, the limit is {limit}"
 
 
 # Bookkeeping (§5.3)

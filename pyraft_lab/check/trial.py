@@ -1,12 +1,14 @@
 """One seed of a campaign: what its draw says is carried out and judged."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Protocol
 
 from msgspec import Struct
 
+from pyraft_lab.check.applier_trial import applier_failure
 from pyraft_lab.check.checkers import checks_of
+from pyraft_lab.check.client_trial import client_failure
 from pyraft_lab.check.disk_trial import storage_failure
 from pyraft_lab.check.failure import Failure, failure
 from pyraft_lab.check.live_trial import Observers, live_failure
@@ -18,6 +20,7 @@ from pyraft_lab.check.liveness import (
     permits_disruption,
     under_load,
 )
+from pyraft_lab.check.machine_trial import machine_failure
 from pyraft_lab.check.scenarios.interrupted_snapshot import InterruptedSnapshotScenario
 from pyraft_lab.check.scenarios.lost_answer import LostAnswerScenario
 from pyraft_lab.check.scenarios.random_walk import RandomWalk
@@ -54,6 +57,8 @@ Scenario = (
     | InterruptedSnapshotScenario
     | ReturningServerScenario
 )
+PARTS: Sequence[Callable[[Draw], Failure | None]] = (machine_failure, client_failure, applier_failure)
+"""The trials of single parts; they take little time, and follow the scenarios, which take as little."""
 BETWEEN = 100_003
 """The seeds of the runs of one draw are this far apart, so that no other draw has them."""
 CREATED_AFTER = 0.05
@@ -174,14 +179,15 @@ class Trial(Struct, frozen=True, kw_only=True):
         return None if stuck is None else Failure(stuck.name, stuck.what)
 
     def judge_other(self, observers: Observers = ()) -> Failure | None:
-        """The failure of a storage or of live nodes, where that is the method."""
+        """The failure of live nodes, or of single parts: a storage, a machine, a client, an applier."""
         match self.draw.method:
-            case "storage":
-                return storage_failure(self.draw)
+            case "faults" | "walk":
+                return None
             case "live":
                 return live_failure(self.draw, self.rules, observers)
-            case _:
-                return None
+            case method:
+                parts = (storage_failure, *PARTS) if method == "storage" else PARTS
+                return next(filter(None, (one(self.draw) for one in parts)), None)
 
 
 DISTURBED = "liveness: pre-vote and vote lease are off, so removed servers may disturb"

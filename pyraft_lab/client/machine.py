@@ -6,6 +6,7 @@ of their serials: a node's state machine refuses a batch that arrives before its
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import Any, assert_never
 
 from msgspec.structs import replace
@@ -299,7 +300,7 @@ def _pass_over_silent(turn: Turn) -> None:
 def _give_up(turn: Turn, calls: Iterable[CallId], seconds: float) -> None:
     """Fail these calls, saying for each whether it may have happened; send nothing more for them."""
     state, gone = turn.state, frozenset(calls)
-    sent = {part.call for batch in state.batches if batch.sent for part in batch.parts}
+    sent = _sent(state)
     writing = {write.call for write in state.writes} | {part.call for batch in state.batches for part in batch.parts}
     reading = {read.call for reading in state.readings.values() for read in reading.reads}
     reading |= {read.call for read in state.reads}
@@ -312,6 +313,14 @@ def _give_up(turn: Turn, calls: Iterable[CallId], seconds: float) -> None:
         what = "a write" if call in writing else "an operation" if call in operating else "a read"
         turn.tell(Fail(call, Timeout(what, seconds, tried=tried, may_have_happened=call in sent)))
     _drop(turn, gone)
+
+
+def _sent(state: ClientState) -> set[CallId]:
+    """The writes that may have happened: a part was sent and not refused, or has been applied already."""
+    parts = [(part.call, part.start) for batch in state.batches for part in batch.parts]
+    left = dict(sorted([*parts, *((write.call, write.start) for write in state.writes)], reverse=True))
+    begun = {call for call, first in left.items() if first}
+    return begun | {part.call for batch in state.batches if batch.sent for part in batch.parts}
 
 
 def _fail(turn: Turn, calls: Iterable[CallId], error: Exception) -> None:
@@ -341,9 +350,16 @@ def _drop(turn: Turn, gone: frozenset[CallId]) -> None:
 
 
 def _without(batch: Batch, gone: frozenset[CallId]) -> Batch:
+    """A batch without these calls; their commands stay only in one that was sent, because it may have been applied."""
     if not any(part.call in gone for part in batch.parts):
         return batch
-    return replace(batch, parts=tuple(part for part in batch.parts if part.call not in gone))
+    parts = tuple(part for part in batch.parts if part.call not in gone)
+    if batch.sent:
+        return replace(batch, parts=parts)
+    commands = [command for part in parts for command in batch.commands[part.place : part.place + part.count]]
+    places = accumulate((part.count for part in parts), initial=0)
+    moved = tuple(replace(part, place=place) for part, place in zip(parts, places, strict=False))
+    return replace(batch, parts=moved, commands=commands)
 
 
 def _without_reads(reading: Reading, gone: frozenset[CallId]) -> Reading:

@@ -76,6 +76,9 @@ PRESUPPOSED: Mapping[str, tuple[str, ...]] = {
     "changes are as asked": ("next_membership",),
     "vote leases bind": ("vote_refusal", "pre_vote_refusal"),
     "targets of transfers have the log": (),
+    "snapshots are built when due": ("is_snapshot_due", "would_interrupt_transfer"),
+    "answers say what was compared": ("log_matches", "new_entries", "supersedes"),
+    "leaders without a quorum refuse": (),
 }
 """The rules that each local invariant presupposes: under another such rule it is left out."""
 

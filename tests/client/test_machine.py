@@ -434,3 +434,36 @@ def test_a_write_fails_when_sessions_expire_faster_than_they_can_be_used() -> No
     later = world.write("b")
     world.settle()
     assert (world.result(later), world.state.expired) == ([1], 0)
+
+
+def refused(world: World) -> None:
+    """The request on the wire is refused by a node that knows no leader."""
+    world.happen(Failed(world.wire.pop().request, NotLeader(None, node=1)))
+
+
+def test_what_was_given_up_is_not_sent_with_the_write_that_shares_its_batch() -> None:
+    world = World()
+    gone, kept = world.write("gone"), world.write("kept", "too")
+    world.deliver()
+    assert messages(world) == [WriteBatch]
+    refused(world)
+    world.give_up(gone)
+    world.settle()
+    error = world.errors[gone]
+    assert isinstance(error, Timeout)
+    assert not error.may_have_happened
+    assert world.mine == ["kept", "too"]
+    assert world.result(kept) == [1, 2]
+
+
+def test_a_long_write_of_which_a_part_was_applied_may_have_happened() -> None:
+    world = World(limits=Limits(batches=1, commands=2))
+    call = world.write("a", "b", "c")
+    world.deliver()
+    world.deliver()
+    assert world.result(call) == [1, 2]
+    refused(world)
+    world.give_up(call)
+    error = world.errors[call]
+    assert isinstance(error, Timeout)
+    assert error.may_have_happened

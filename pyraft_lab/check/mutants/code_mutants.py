@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pyraft_lab.check.mutants.code_mutant import CodeMutant, Edit
 from pyraft_lab.check.mutants.engine_code import ENGINE
 from pyraft_lab.check.mutants.engine_duties import DUTIES
+from pyraft_lab.check.mutants.promises import PROMISES
 
 MACHINE = (
     CodeMutant(
@@ -302,6 +303,6 @@ DRIVER = (
 )
 
 CODE_MUTANTS: Mapping[str, CodeMutant] = {
-    one.name: one for part in (ENGINE, DUTIES, MACHINE, STORAGE, CLIENT, DRIVER) for one in part
+    one.name: one for part in (ENGINE, DUTIES, MACHINE, STORAGE, CLIENT, DRIVER, PROMISES) for one in part
 }
 """Every mutant in the code around the rules, by name."""

@@ -1,0 +1,270 @@
+"""A client on trial: its requests are late, lost, refused; leaders change; sessions expire (§8, dissertation §6.3).
+
+One client's machine (:mod:`pyraft_lab.client.machine`) and one log. What a node does about a request is decided by
+:mod:`pyraft_lab.client.serving`; all else is chance::
+
+    on the wire ──▶ refused · lost · answered · applied, the answer lost · left to the next leader, who has it or not
+    what callers were told ◀──compared──▶ what was applied, how often, and in which order
+"""
+
+import random
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+from pyraft_lab.check.failure import Failure
+from pyraft_lab.check.swarm import Draw
+from pyraft_lab.client.events import (
+    Ask,
+    AttemptTimer,
+    CancelTimer,
+    Command,
+    Deliver,
+    Event,
+    Fail,
+    Failed,
+    GiveUp,
+    NodesKnown,
+    Replied,
+    RetryTimer,
+    SetTimer,
+    Submit,
+    Timer,
+    TimerFired,
+)
+from pyraft_lab.client.machine import CANCELLED, step
+from pyraft_lab.client.requests import Operate, ReadMany, WriteBatch
+from pyraft_lab.client.serving import EnsureRead, decide, reply
+from pyraft_lab.client.state import ClientState, Limits, Read, Session, Write
+from pyraft_lab.command import encode
+from pyraft_lab.engine.events import ReadPolicy
+from pyraft_lab.engine.log import Entry, Normal
+from pyraft_lab.engine.types import LogId
+from pyraft_lab.errors import Fatal, NetworkFailed, NotLeader, OutcomeUnknown, Timeout
+from pyraft_lab.machine import KeyValue, Sessions
+
+OUTCOMES_ARE_TRUE = "callers are told what happened"
+NODES = (1, 2, 3)
+RUNS, MOVES, SETTLING, EXPIRY = 24, 120, 2000, 8
+LIMITS = Limits(batches=3, commands=3, bytes=200, read_requests=2, queries=2)
+UNKNOWN = (OutcomeUnknown, NetworkFailed, Fatal)
+"""Errors that leave open whether a write happened."""
+KEY = "log"
+"""Every write appends a word of its own to this key: so the machine shows what was applied, and in which order."""
+
+
+class ClientTrial:
+    """One client, the nodes that it knows, and what its callers were told."""
+
+    def __init__(self, seed: int) -> None:
+        self.chance = random.Random(seed)
+        expiry = self.chance.choice((EXPIRY, 1_000_000))
+        self.machine, self.index, self.leader = Sessions(KeyValue({KEY: ""}), expiry=expiry), 0, 1
+        self.past = self.machine.fork(), 0
+        self.state = ClientState(limits=LIMITS, session=Session(7), turn=seed)
+        self.wire: list[Ask] = []
+        self.left: list[Ask] = []
+        self.timers: dict[Timer, SetTimer] = {}
+        self.written: dict[int, Sequence[str]] = {}
+        self.policies: dict[str, ReadPolicy] = {}
+        self.outcomes: dict[int, Exception | dict[int, Any]] = {}
+        self.calls = 0
+        self.wrong: list[str] = []
+        self._happen(NodesKnown(NODES))
+
+    def run(self) -> str:
+        """Let chance decide for a while, then let everything go well; what is wrong, or nothing."""
+        moves = (self._write, self._write, self._read, self._serve, self._serve, self._serve, self._lose, self._refuse,
+                 self._leave, self._run_out, self._rest, self._elect, self._hear_others, self._give_up)  # fmt: skip
+        for _ in range(MOVES):
+            self.chance.choice(moves)()
+        for _ in range(SETTLING):
+            if not (self.wire or self.timers):
+                break
+            self._serve() if self.wire else self._happen_first(next(iter(self.timers)))
+        return next(iter([*self.wrong, *self._judged()]), "")
+
+    # What callers do
+
+    def _write(self) -> None:
+        self.calls += 1
+        words = [f"{self.calls}.{place} " for place in range(self.chance.choice((1, 1, 2, 9)))]
+        self.written[self.calls] = words
+        commands = [encode({"op": "append", "key": KEY, "value": word}) for word in words]
+        self._happen(Submit([Write(self.calls, commands)]))
+
+    def _read(self) -> None:
+        self.calls += 1
+        query, policy = f"q{self.calls}", self.chance.choice(("lease", "index"))
+        self.policies[query] = "lease" if policy == "lease" else "index"
+        self._happen(Submit([Read(self.calls, query, self.policies[query])]))
+
+    def _give_up(self) -> None:
+        """An old call reaches its deadline."""
+        open_calls = [call for call in range(1, self.calls + 1) if not self._has_ended(call)]
+        if open_calls and self.chance.random() < 0.6:
+            self._happen(GiveUp([self.chance.choice(open_calls[:2])], 1.0))
+
+    # What happens to requests
+
+    def _taken(self) -> Ask | None:
+        return self.wire.pop(self.chance.randrange(len(self.wire))) if self.wire else None
+
+    def _serve(self) -> None:
+        """A request reaches its node, and the answer its client."""
+        if (ask := self._taken()) is not None:
+            self._happen(self._answer(ask))
+
+    def _lose(self) -> None:
+        """A request reaches its node, and the answer is lost."""
+        if (ask := self._taken()) is not None:
+            self._answer(ask)
+
+    def _refuse(self) -> None:
+        """A request is lost, and the client is told."""
+        if (ask := self._taken()) is not None:
+            self._happen(Failed(ask.request, NetworkFailed("the broker", "it is down")))
+
+    def _leave(self) -> None:
+        """The leader takes a write into its log and is cut off: the next one decides."""
+        ask = self._taken()
+        if ask is None or ask.node != self.leader or not isinstance(ask.message, WriteBatch):
+            return
+        self.left.append(ask)
+        if self.chance.random() < 0.5:
+            self._happen(Failed(ask.request, OutcomeUnknown("the node no longer leads")))
+
+    def _elect(self) -> None:
+        """Another node leads; what was left to it is in its log, or gone for ever."""
+        self.leader, self.past = self.chance.choice(NODES), (self.machine.fork(), self.index)
+        self._decide()
+
+    def _decide(self) -> None:
+        left, self.left = self.left, []
+        for ask in left[: self.chance.randrange(len(left) + 1)]:
+            assert isinstance(ask.message, WriteBatch), "only writes are left in a log"
+            self._apply(ask.message.data)
+
+    def _hear_others(self) -> None:
+        """Other clients write, until the session may be forgotten."""
+        if self.chance.random() < 0.2:
+            for _ in range(EXPIRY + 1):
+                self._apply(encode({"op": "put", "key": "other", "value": 1}, client=9, serial=self.index + 1))
+
+    def _answer(self, ask: Ask) -> Replied | Failed:
+        if ask.node != self.leader:
+            return Failed(ask.request, NotLeader(self.leader, node=ask.node))
+        self._decide()
+        message = ask.message
+        assert not isinstance(message, Operate), "nobody operates this cluster"
+        if isinstance(message, WriteBatch):
+            return Replied(ask.request, self._apply(message.data))
+        asked = decide(message, ())
+        by_lease = isinstance(asked, EnsureRead) and asked.policy == "lease" and self.chance.random() < 0.5
+        machine, index = self.past if by_lease else (self.machine, self.index)
+        return Replied(ask.request, reply(message, index, query=machine.query, outcome=machine.outcome))
+
+    def _apply(self, data: bytes) -> Any:
+        self.index += 1
+        return self.machine.apply(Entry(LogId(1, 1, self.index), Normal(data)))
+
+    # Timers
+
+    def _run_out(self) -> None:
+        """An attempt takes too long; its request may arrive later."""
+        waiting = [timer for timer in self.timers if isinstance(timer, AttemptTimer)]
+        if waiting:
+            self._happen_first(self.chance.choice(waiting))
+
+    def _rest(self) -> None:
+        if RetryTimer() in self.timers:
+            self._happen_first(RetryTimer())
+
+    def _happen_first(self, timer: Timer) -> None:
+        del self.timers[timer]
+        self._happen(TimerFired(timer))
+
+    # The client's turn
+
+    def _happen(self, event: Event) -> None:
+        turned = step(self.state, event)
+        self.state = turned.after
+        for command in turned.commands:
+            self._carry_out(command)
+
+    def _carry_out(self, command: Command) -> None:
+        match command:
+            case Ask(message=message):
+                self.wire.append(command)
+                self._look_at(message)
+            case SetTimer(timer):
+                self.timers[timer] = command
+            case CancelTimer(timer):
+                self.timers.pop(timer, None)
+            case Deliver():
+                for part in command.parts:
+                    values = command.values[part.place : part.place + part.count]
+                    self._tell(part.call, dict(enumerate(values, part.start)))
+            case Fail(call, error):
+                self._tell(call, error)
+            case _:
+                pass  # an answer that nobody needs does no harm
+
+    def _look_at(self, message: object) -> None:
+        for query in message.queries if isinstance(message, ReadMany) else ():
+            wanted = self.policies[query]
+            if isinstance(message, ReadMany) and message.policy != wanted:
+                self.wrong.append(f"a read by {wanted} is sent as one by {message.policy}")
+
+    def _tell(self, call: int, what: Exception | dict[int, Any]) -> None:
+        known = self.outcomes.get(call)
+        if call == CANCELLED:
+            return
+        if self._has_ended(call):
+            self.wrong.append(f"call {call} ends twice: {known!r}, then {what!r}")
+        elif isinstance(what, Exception) or not isinstance(known, dict):
+            self.outcomes[call] = what
+        else:
+            self.outcomes[call] = {**known, **what}
+
+    def _has_ended(self, call: int) -> bool:
+        known = self.outcomes.get(call)
+        return known is not None and (isinstance(known, Exception) or len(known) >= len(self.written.get(call, "?")))
+
+    # The verdict
+
+    def _judged(self) -> Iterator[str]:
+        log = self.machine.query(KEY)
+        applied = log.split()
+        if len({*applied}) < len(applied):
+            yield f"a write was applied twice: {log}"
+        if applied != sorted(applied, key=lambda word: [int(number) for number in word.split(".")]):
+            yield f"writes were applied in another order: {log}"
+        for call in range(1, self.calls + 1):
+            if not self._has_ended(call):
+                yield f"call {call} never ends"
+        for call, words in self.written.items():
+            yield from self._is_true(call, words, log)
+
+    def _is_true(self, call: int, words: Sequence[str], log: str) -> Iterator[str]:
+        told, happened = self.outcomes.get(call), [word for word in words if f" {word}" in f" {log}"]
+        match told:
+            case Timeout(may_have_happened=True) | None:
+                pass
+            case Exception() if not isinstance(told, UNKNOWN) and happened:
+                yield f"a caller was told {told!r}, and {happened} happened"
+            case dict() if sorted(told.items()) != [*enumerate(map(partial(_up_to, log), happened))]:
+                yield f"a caller was told {told} of {words}, and the log is {log}"
+            case _:
+                pass
+
+
+def _up_to(log: str, word: str) -> str:
+    """The log up to a word in it: the answer to the write of this word."""
+    return log[: f" {log}".index(f" {word}") + len(word)]
+
+
+def client_failure(draw: Draw) -> Failure | None:
+    """The failure of a client under a seed's chances; ``None`` if all is well."""
+    wrong = next(filter(None, (ClientTrial(draw.seed * RUNS + run).run() for run in range(RUNS))), None)
+    return None if wrong is None else Failure(OUTCOMES_ARE_TRUE, wrong)

@@ -1,0 +1,288 @@
+"""What would a server do if it were asked now? Questions for states that a run reaches, but whose moment it misses.
+
+The engine is a pure function, so a question costs a step and changes nothing. A run comes to some states seldom; that a
+client, an operator or a late message also comes just then is rarer still::
+
+    a leader's lease is valid, its first entry is not committed     ── a read by lease?
+    it has lost its quorum, and does not know                       ── a write? a change?
+    two appends are on their way                                    ── the first is acknowledged, a refusal comes late?
+    it sends a snapshot, and has a newer one                        ── a third? a purge?
+    a follower has entries that nobody else has                     ── an append, a snapshot of the next leader?
+    a server votes no more                                          ── its election timer? an operator's trigger?
+
+A state is asked when the run first comes to one of its shape, and now and then besides.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from pyraft_lab.check.obligations import (
+    ARRIVES_WHOLE,
+    COUNTS_ANSWERS,
+    LIMITS_HOLD,
+    STORED_IS_ON_DISK,
+    TRANSFERS_REFUSE,
+    VOTERS_LEAD,
+)
+from pyraft_lab.engine.commands import Accepted, InstallSnapshot, Purge, Readable, Send, TakeSnapshot
+from pyraft_lab.engine.engine import Engine
+from pyraft_lab.engine.events import (
+    AllowRevert,
+    BuildSnapshot,
+    ChangeMembership,
+    Elect,
+    Event,
+    Fire,
+    Propose,
+    Read,
+    ReadPolicy,
+    Receive,
+    SnapshotBuilt,
+)
+from pyraft_lab.engine.log import Configuration, Entry, Noop, Normal, SnapshotMeta
+from pyraft_lab.engine.membership import Batch
+from pyraft_lab.engine.messages import (
+    AppendAccepted,
+    AppendRefused,
+    AppendRequest,
+    PreVoteRequest,
+    SnapshotRequest,
+    VoteRequest,
+)
+from pyraft_lab.engine.rules import has_lost_lease, has_valid_lease, snapshots_being_sent
+from pyraft_lab.engine.state import Leader, Progress, RaftState, Replicate, Reverted, SendSnapshot, Step
+from pyraft_lab.engine.timers import ELECTION
+from pyraft_lab.engine.types import ORIGIN, LogId, NodeId, RequestId, Vote
+from pyraft_lab.sim.local_invariants import as_violations, installs_replace_the_log
+from pyraft_lab.sim.properties import Violation
+from pyraft_lab.sim.world import World
+from pyraft_lab.trace.record import Record
+
+READS_ARE_FRESH = "reads are fresh"
+LOST_REFUSE = "leaders without a quorum refuse"
+AS_COMPARED = "answers say what was compared"
+ASKED: RequestId = 0
+"""The id of a request that nobody has made."""
+EVERY = 16
+"""One state of so many is asked even if one of its shape was asked before."""
+Broken = Iterator[tuple[str, str]]
+
+
+class WhatIf:
+    """Asks states what they would do; with ``strict`` everything counts, whatever the rules."""
+
+    def __init__(self, *, strict: bool = False) -> None:
+        self.strict = strict
+        self.asked: set[tuple[object, ...]] = set()
+
+    def fork(self, world: World) -> "WhatIf":
+        """A checker for the fork, which asks every shape again."""
+        assert world.events >= 0, "a world has a past"
+        return WhatIf(strict=self.strict)
+
+    def check(self, record: Record, world: World) -> Sequence[Violation]:
+        """What the server of a record would do wrong."""
+        step = record.step
+        if step is None or step.after.halted or not world.nodes[step.after.id].up:
+            return ()
+        shape = shape_of(step.after)
+        if shape in self.asked and record.id % EVERY:
+            return ()
+        self.asked.add(shape)
+        one = Asked(state=step.after, engine=world.setting.engine, others=_others(step.after.id, world))
+        return as_violations(list(one.answers()), record, world, strict=self.strict)
+
+
+def _others(node: NodeId, world: World) -> tuple[NodeId, ...]:
+    return tuple(other for other in sorted(world.nodes) if other != node)
+
+
+def shape_of(state: RaftState) -> tuple[object, ...]:
+    """What of a state decides the answers: states of one shape are asked once."""
+    role = state.role
+    if not isinstance(role, Leader):
+        own = min(state.log.last.index - state.committed, 2)
+        return type(role), own, state.stored == state.log.last, state.id in state.membership.voters
+    windows = [len(one.state.inflight) for one in role.progress if isinstance(one.state, Replicate)]
+    sent = snapshots_being_sent(state)
+    return (
+        role.noop <= state.committed,
+        has_lost_lease(state),
+        has_valid_lease(state),
+        role.transfer is None,
+        min(max(windows, default=0), 2),
+        len(sent),
+        any(meta != state.disk.snapshot for meta in sent),
+        state.building,
+    )
+
+
+class Asked(Struct, frozen=True, kw_only=True):
+    """A state that is asked, under an engine; ``others`` are the servers besides."""
+
+    state: RaftState
+    engine: Engine
+    others: tuple[NodeId, ...]
+
+    def answers(self) -> Broken:
+        """What is wrong with the answers."""
+        role = self.state.role
+        yield from books_are_right(self.state)
+        if not isinstance(role, Leader):
+            yield from self._of_a_voter()
+            if self.others and self.state.membership.configs:
+                yield from self._of_a_follower()
+            return
+        yield from self._reads(role, "lease")
+        yield from self._reads(role, "index")
+        yield from self._requests(role)
+        yield from self._snapshots()
+        for one in role.progress:
+            yield from self._lost_logs(role, one)
+            if isinstance(one.state, Replicate) and one.state.inflight:
+                yield from self._late_answers(role, one, one.state)
+
+    def _step(self, event: Event, state: RaftState | None = None) -> Step:
+        return self.engine.step(self.state if state is None else state, event)
+
+    # A leader
+
+    def _reads(self, leader: Leader, policy: ReadPolicy) -> Broken:
+        """A read waits for the leader's first entry and all it has committed; by index also for a round after it."""
+        step, where = self._step(Read((ASKED,), policy)), f"a read by {policy} at node {self.state.id}"
+        least = max(leader.noop, self.state.committed)
+        served = [one.at.index for one in step.commands if isinstance(one, Readable) and ASKED in one.requests]
+        waiting = step.after.role.reads if isinstance(step.after.role, Leader) else ()
+        for read in waiting:
+            if ASKED in read.requests:
+                served.append(read.at.index)
+                if read.round <= leader.round:
+                    yield READS_ARE_FRESH, f"{where} would be served by round {read.round}, which began before it"
+        if any(index < least for index in served):
+            yield READS_ARE_FRESH, f"{where} would be served at {served}, and must see {least}"
+
+    def _requests(self, leader: Leader) -> Broken:
+        """Whoever transfers its leadership, or has lost its quorum, takes no requests (dissertation §3.10, §6.2)."""
+        is_lost = self.state.config.check_quorum and has_lost_lease(self.state)
+        if leader.transfer is None and not is_lost:
+            return
+        name = LOST_REFUSE if is_lost else TRANSFERS_REFUSE
+        write = Propose(requests=(ASKED,), payloads=(Normal(b"\xc0"),))
+        for event in (write, ChangeMembership(request=ASKED, change=Batch(()))):
+            if any(type(command) is Accepted for command in self._step(event).commands):
+                yield name, f"node {self.state.id} would accept {type(event).__name__}"
+
+    def _snapshots(self) -> Broken:
+        """What a peer is receiving, and the entries after it, are kept whatever comes next (§7)."""
+        sent, state = snapshots_being_sent(self.state), self.state
+        if not sent:
+            return
+        taken = any(type(command) is TakeSnapshot for command in self._step(BuildSnapshot()).commands)
+        if taken and any(meta != state.disk.snapshot for meta in sent):
+            yield ARRIVES_WHOLE, f"node {state.id} would build a snapshot that takes the place of one it is sending"
+        last, first = state.log.id_at(state.applied), min(meta.last.index for meta in sent)
+        if last is None or last.index <= state.snapshot_last.index:
+            return
+        meta = SnapshotMeta(last, state.membership_at(last.index), state.membership_id_at(last.index))
+        for command in self._step(SnapshotBuilt(meta)).commands:
+            if type(command) is Purge and command.upto.index > first:
+                yield ARRIVES_WHOLE, f"node {state.id} would purge to {command.upto}, while it sends up to {first}"
+
+    def _late_answers(self, leader: Leader, one: Progress, window: Replicate) -> Broken:
+        """The first append is acknowledged: the others still count, and a refusal sent before does nothing (§5.3)."""
+        at = self.state.log.id_at(window.inflight[0].last)
+        if at is None or at.index <= one.matched or one.since_round > leader.round:
+            return
+        where = f"node {self.state.id}, of node {one.peer}"
+        accepted = AppendAccepted(vote=self.state.vote, matched=at, round=one.since_round)
+        after = self._step(Receive(one.peer, accepted)).after
+        counted = _of(after, one.peer)
+        if counted is None:
+            return
+        left = counted.state.inflight if isinstance(counted.state, Replicate) else ()
+        if counted.next > at.index + 1 and not {*window.inflight[1:]} <= {*left}:
+            yield LIMITS_HOLD, f"{where}, would count {left} as on their way, and {window.inflight[1:]} are"
+        refused = AppendRefused(vote=self.state.vote, prev=at, hint=LogId(0, 0, 0), round=leader.round)
+        late = _of(self._step(Receive(one.peer, refused), after).after, one.peer)
+        if late is not None and late.matched < counted.matched:
+            yield COUNTS_ANSWERS, f"{where}, would forget {counted.matched} for a refusal sent before"
+
+    def _lost_logs(self, leader: Leader, one: Progress) -> Broken:
+        """An operator lets a peer start again that lost its log: nothing counts of what it had acknowledged."""
+        at = self.state.log.id_at(one.matched)
+        if at is None or not one.matched or leader.round <= max(one.match_round, one.since_round) or leader.transfer:
+            return
+        allowed = self._step(AllowRevert(ASKED, one.peer)).after
+        refused = AppendRefused(vote=self.state.vote, prev=at, hint=ORIGIN, round=leader.round, empty=True)
+        left = _of(self._step(Receive(one.peer, refused), allowed).after, one.peer)
+        if left is not None and left.matched and not isinstance(one.state, SendSnapshot | Reverted):
+            yield COUNTS_ANSWERS, f"node {self.state.id} would count {left.matched} of node {one.peer}, which lost it"
+
+    # Others
+
+    def _of_a_voter(self) -> Broken:
+        """Who does not vote does not campaign (§6)."""
+        state = self.state
+        if state.id in state.membership.voters | state.committed_membership.voters:
+            return
+        asked = (self._step(event).commands for event in (Fire(ELECTION), Elect(pre_vote=False)))
+        for command in chain.from_iterable(asked):
+            if type(command) is Send and isinstance(command.message, VoteRequest | PreVoteRequest):
+                yield VOTERS_LEAD, f"node {state.id} would campaign in {state.membership}, which it is no voter of"
+
+    def _of_a_follower(self) -> Broken:
+        """The next leader appends, or sends a snapshot, where a follower has entries of its own (§5.3, §7)."""
+        state, other = self.state, self.others[0]
+        vote, prev = Vote(state.term + 1, other, committed=True), state.log.id_at(state.committed)
+        if prev is None:
+            return
+        own = Entry(LogId(vote.term, other, prev.index + 1), Noop())
+        for entries in ((), (own,)):
+            request = AppendRequest(vote=vote, prev=prev, entries=entries, round=1)
+            step = self._step(Receive(other, request))
+            yield from _counts_its_copy(step.after)
+            for matched in _acknowledged(step):
+                if matched != (own.id if entries else prev):
+                    yield AS_COMPARED, f"node {state.id} would acknowledge {matched} after {prev} and {entries}"
+        if state.log.last.index > own.index:
+            meta = SnapshotMeta(own.id, state.membership_at(prev.index), state.membership_id_at(prev.index))
+            snapshot = SnapshotRequest(vote=vote, meta=meta, offset=0, data=b"", done=True, round=1)
+            step = self._step(Receive(other, snapshot))
+            yield from _counts_its_copy(step.after)
+            yield from installs_replace_the_log(step, meta)
+            step = self._step(Receive(other, replace(snapshot, meta=replace(meta, checksum=1))))
+            if any(type(command) is InstallSnapshot for command in step.commands):
+                yield ARRIVES_WHOLE, f"node {state.id} would install a snapshot whose checksum is wrong"
+
+
+def books_are_right(state: RaftState) -> Broken:
+    """What a log keeps about its entries is what they say: their bytes, and where memberships are."""
+    log, entries = state.log, [*state.log]
+    size = log.byte_size - log.byte_size_at(log.start.index)
+    if size != sum(entry.size for entry in entries):
+        yield LIMITS_HOLD, f"node {state.id} counts {size} bytes in its log, and has {sum(one.size for one in entries)}"
+    configs = tuple(entry.index for entry in entries if isinstance(entry.payload, Configuration))
+    if log.configs != configs:
+        yield LIMITS_HOLD, f"node {state.id} looks for memberships at {log.configs}, and they are at {configs}"
+
+
+def _of(state: RaftState, peer: NodeId) -> Progress | None:
+    return state.role.of(peer) if isinstance(state.role, Leader) else None
+
+
+def _acknowledged(step: Step) -> Iterator[LogId]:
+    for command in step.commands:
+        match command:
+            case Send(_, AppendAccepted(matched=matched)):
+                yield matched
+            case _:
+                pass
+
+
+def _counts_its_copy(state: RaftState) -> Broken:
+    """What a server counts as its own copy is in its log (dissertation §10.2.1)."""
+    if state.stored.index > state.log.start.index and not state.log.has(state.stored):
+        yield STORED_IS_ON_DISK, f"node {state.id} would count its own copy up to {state.stored}, which it has not"
