@@ -153,8 +153,8 @@ def test_only_frames_and_figures_need_pandas(here: dict[str, list[list[str]]]) -
     reasons = {
         (name, said) for name, cells in here.items() if name not in LIVE for kind, said in cells if kind == "error"
     }
-    # cells here are no module to import, and no history from which a rule's source is read
-    explained = re.compile("pandas|numpy|NameError|cannot go to another process|source of this function is not at hand")
+    # cells here are no module that another process could import
+    explained = re.compile("pandas|numpy|NameError|cannot go to another process")
     assert [one for one in reasons if not explained.search(one[1])] == []
 
 
