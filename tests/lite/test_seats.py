@@ -25,6 +25,7 @@ from pyraft_lab.engine.membership import AddVoters, ReplaceVoters
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import Fatal, PyraftError, Timeout
 from pyraft_lab.loop_thread import LoopThread
+from pyraft_lab.network import broker as brokers
 from pyraft_lab.network.mqtt import MqttNetwork
 from pyraft_lab.network.mqtt_session import MqttSession
 from pyraft_lab.runtime.metrics import Metrics, leader_of
@@ -32,6 +33,7 @@ from pyraft_lab.runtime.remote import Remote
 from pyraft_lab.runtime.rpc import ChangeMembership
 from tests.commands import Start, commands
 from tests.lite import site
+from tests.network.test_access import needs_openssl, signed
 from tests.terminal.test_session import order, say, until
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -180,16 +182,29 @@ def start() -> Iterator[Start]:
 
 
 @pytest.fixture
-def context(tmp_path: Path) -> Iterator[Any]:
+def pyodide() -> str:
+    """The directory of Pyodide that the site was built with."""
     reason = site.why_not()
     if reason:
         pytest.skip(reason)
+    return str(site.SITE / "static" / "pyodide")
+
+
+@contextmanager
+def browser(profile: Path, *flags: str) -> Iterator[Any]:
+    """A browser with a new profile."""
     with sync_api.sync_playwright() as play:
-        browser = play.chromium.launch_persistent_context(
-            tmp_path / "profile", executable_path=CHROMIUM, args=FLAGS, viewport={"width": 1100, "height": 1200}
+        opened = play.chromium.launch_persistent_context(
+            profile, executable_path=CHROMIUM, args=[*FLAGS, *flags], viewport={"width": 1100, "height": 1200}
         )
-        yield browser
-        browser.close()
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def context(pyodide: str, tmp_path: Path) -> Iterator[Any]:  # noqa: ARG001 (it skips where there is none)
+    with browser(tmp_path / "profile") as opened:
+        yield opened
 
 
 @dataclass
@@ -222,9 +237,8 @@ class Class:
             time.sleep(1)
 
 
-def test_a_class_in_tabs_and_terminals_is_one_cluster(start: Start, context: Any) -> None:
+def test_a_class_in_tabs_and_terminals_is_one_cluster(start: Start, context: Any, pyodide: str) -> None:
     ARTEFACTS.mkdir(exist_ok=True)
-    pyodide = str(site.SITE / "static" / "pyodide")
     teacher = start("teach", "room7", "--tabs", "--host", "127.0.0.1", "--seats", "3", "--pyodide", pyodide)
     link = until(teacher, "seats in browser tabs").rpartition(" ")[2]
     broker = json.loads(urllib.request.urlopen(f"{link}room.json").read())["broker"]
@@ -316,6 +330,27 @@ STAGES = (
     a_reloaded_tab_is_new,
     a_leader_whose_tab_closes_is_succeeded_and_leaves,
 )
+
+
+@needs_openssl
+def test_a_tab_takes_its_seat_through_tls_if_its_browser_trusts_the_broker(
+    start: Start, pyodide: str, tmp_path: Path
+) -> None:
+    trusted, server = signed(tmp_path, "authority"), signed(tmp_path, "server", by="authority")
+    key = "openssl x509 -pubkey -noout | openssl pkey -pubin -outform der | openssl dgst -sha256 -binary | base64"
+    pem = Path(server.certificate or "").read_text()
+    digest = subprocess.run(key, shell=True, input=pem, capture_output=True, text=True, check=True).stdout.strip()
+    with brokers.start(websocket_port=0, access_control=brokers.AccessControl(certificates=server)) as running:
+        url = str(running.websocket_url)
+        assert url.startswith("wss://")
+        room = ("teach", "room7", "--tabs", "--host", "127.0.0.1", "--pyodide", pyodide, "--broker", url)
+        link = until(start(*room, "--cafile", str(trusted.authority)), "seats in browser tabs").rpartition(" ")[2]
+        with browser(tmp_path / "trusting", f"--ignore-certificate-errors-spki-list={digest}") as opened:
+            Tab(opened.new_page(), link).join("ann", looks=False).says("leader")
+        with browser(tmp_path / "other") as opened:
+            tab = Tab(opened.new_page(), link)
+            with pytest.raises(AssertionError, match="cannot be reached"):
+                tab.join("eve", looks=False)
 
 
 def play(learner: "subprocess.Popen[str]", marks: list[str]) -> None:
