@@ -75,7 +75,8 @@ class LeftOut:
         if not what:
             shell.showtraceback((kind, error, trace), tb_offset=tb_offset)
             return
-        self._left_out |= {one: (what, self._space.get(one)) for one in names_in(cell, ast.Store)}
+        not_imported = [one for one in _imported(cell) if one not in self._space]
+        self._left_out |= {one: (what, self._space.get(one)) for one in [*names_in(cell, ast.Store), *not_imported]}
         print(SAID.format(what=f"{name}, which is made with {what}" if name else what))  # noqa: T201
 
     def _lacks(self, error: BaseException) -> str:
@@ -115,12 +116,8 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def names_in(cell: str, use: type[ast.expr_context]) -> Iterator[str]:
-    """The names that a cell assigns or defines (``Store``), or uses (``Load``); none if it is not Python alone."""
-    try:
-        body = ast.parse(cell)
-    except SyntaxError:
-        return
-    for node in ast.walk(body):
+    """The names that a cell assigns or defines (``Store``), or uses (``Load``)."""
+    for node in nodes_of(cell):
         match node:
             case ast.Name(name, context) if isinstance(context, use):
                 yield name
@@ -128,3 +125,16 @@ def names_in(cell: str, use: type[ast.expr_context]) -> Iterator[str]:
                 yield name
             case _:
                 pass
+
+
+def _imported(cell: str) -> Iterator[str]:
+    """The names that a cell imports."""
+    return ((one.asname or one.name).partition(".")[0] for one in nodes_of(cell) if isinstance(one, ast.alias))
+
+
+def nodes_of(cell: str) -> Iterator[ast.AST]:
+    """The parts of a cell; none if it is not Python alone."""
+    try:
+        return ast.walk(ast.parse(cell))
+    except SyntaxError:
+        return iter(())

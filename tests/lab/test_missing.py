@@ -35,11 +35,12 @@ def said(shell: Any, cell: str) -> str:
     return told.getvalue()
 
 
-@pytest.mark.parametrize("cell", [FRAME, "import pandas as pd\nframe = pd.DataFrame()"])
-def test_a_cell_that_needs_the_package_and_those_after_it_say_so(shell: Any, cell: str) -> None:
+@pytest.mark.parametrize(("cell", "name"), [(FRAME, "pandas"), ("import pandas as pd\nframe = pd.DataFrame()", "pd")])
+def test_a_cell_that_needs_the_package_and_those_after_it_say_so(shell: Any, cell: str, name: str) -> None:
     assert said(shell, cell) == "Left out: this cell needs pandas. The cells after it still run.\n"
     assert "needs frame, which is made with pandas" in said(shell, "rows = len(frame)")
     assert "needs rows, which is made with pandas" in said(shell, "rows + 1")
+    assert f"needs {name}, which is made with pandas" in said(shell, f"print({name}.NA)")
     assert said(shell, "print(2)") == "2\n"
 
 
