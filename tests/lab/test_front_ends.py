@@ -130,7 +130,7 @@ def as_marimo(cells: Sequence[str]) -> str:
 
 
 def drive(visit: Visit, name: str) -> None:
-    """Step, go back and forth with keys, crash a server; the plain view and a live cluster are there too."""
+    """Step, go back and forth, crash a server, with keys that front ends have shortcuts for; see the other views."""
     page, seat = visit.page, Seat(visit.page)
     seat.root.scroll_into_view_if_needed()
     first = seat.event
@@ -144,8 +144,12 @@ def drive(visit: Visit, name: str) -> None:
     seat.wait_for_event("== 0")
     page.keyboard.press("End")
     seat.wait_for_event(f"== {first + 2}")
+    seat.button("Step").focus()
+    page.keyboard.press("Enter")  # which a notebook would take for "edit this cell"
+    seat.wait_for_event(f"== {first + 3}")
+    seat.root.focus()
     page.keyboard.press("1")
-    page.keyboard.press("c")
+    page.keyboard.press("c")  # and this for "copy this cell"
     seat.shows("n1 down")
     visit.picture(f"front-{name}")
     plain = Seat(page, 1)
