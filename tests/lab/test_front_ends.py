@@ -18,7 +18,7 @@ from typing import Any
 import nbformat
 import pytest
 
-from tests.lab.test_lab_in_browser import CHROMIUM, ROOT, Seat, Visit, browser, sync_api, visit
+from tests.lab.test_lab_in_browser import CHROMIUM, ROOT, SOON, Seat, Visit, browser, sync_api, visit
 
 __all__ = ["browser", "visit"]
 
@@ -117,6 +117,8 @@ def test_marimo_shows_a_lab_that_obeys_mouse_and_keys_while_it_is_edited(visit: 
     options = ["--headless", "--no-token", "--skip-update-check", "--host=127.0.0.1"]
     with served(tmp_path, ["marimo", "edit", str(target), *options]) as address:
         open_page(visit.page, address)
+        visit.page.locator(".cm-content").first.wait_for(timeout=SOON)
+        visit.page.keyboard.press("Control+Shift+r")  # run all cells that have not run
         drive(visit, "marimo")
 
 
