@@ -241,6 +241,18 @@ def test_without_the_web_a_whole_chapter_runs_and_says_what_is_left_out(chapter:
     assert [url for url in chapter.visit.elsewhere if "pyodide" not in url] == []
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"), [("08-a-cluster-over-mqtt", "processes"), ("15-watch-a-live-cluster", "pandas|numpy")]
+)
+def test_a_chapter_in_real_time_runs_to_its_end_too(address: str, browser: Any, name: str, reason: str) -> None:
+    notebook = Notebook(address, browser, name)
+    notebook.command("notebook:run-all-cells")
+    assert [cell["source"] for cell in notebook.cells if '"output_type": "error"' in text_of(cell)] == []
+    assert [cell["source"] for cell in notebook.cells if cell["execution_count"] is None] == []
+    assert any(re.search(f"Left out: this cell needs ({reason})", text_of(cell)) for cell in notebook.cells)
+    notebook.page.context.close()
+
+
 def test_the_lab_of_a_chapter_shows(chapter: Notebook) -> None:
     chapter.page.locator(".jp-OutputArea-output svg[role]").first.scroll_into_view_if_needed()
     (site.ROOT / "artefacts").mkdir(exist_ok=True)
