@@ -184,7 +184,7 @@ class LoopThread:
         return self._thread is None
 
     def start(self) -> None:
-        """Start the thread and its loop."""
+        """Run the loop in its own thread; nothing to do where it is the caller's loop."""
         if self._thread is not None:
             self._thread.start()
 

@@ -33,7 +33,7 @@ LEAVE_TIMEOUT = 10.0
 
 
 class RoomAddress(Struct, frozen=True, kw_only=True):
-    """The address of a room."""
+    """Where a room meets: broker, name of its cluster, and the certificates for TLS."""
 
     broker: str
     cluster: str

@@ -51,7 +51,7 @@ class Failed(Struct, frozen=True, tag=True):
 
 
 class TimerFired(Struct, frozen=True, tag=True):
-    """A timer fired."""
+    """One of the client's timers ran out: an attempt got no answer, or a wait before the next one is over."""
 
     timer: Timer
 

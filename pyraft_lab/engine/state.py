@@ -244,7 +244,7 @@ class RaftState(Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def log(self) -> Log:
-        """The log."""
+        """log[]: the entries after ``snapshot_last``, as written (Figure 2)."""
         return self.disk.log
 
     @property
@@ -292,7 +292,7 @@ class RaftState(Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def role_name(self) -> RoleName:
-        """The name of the role."""
+        """``follower``, ``learner``, ``precandidate``, ``candidate`` or ``leader``."""
         return cast("RoleName", type(self.role).__name__.lower())
 
     @property

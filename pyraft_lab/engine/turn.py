@@ -44,7 +44,7 @@ class Turn:
 
     @property
     def id(self) -> NodeId:
-        """The id of this node."""
+        """The node on which this turn runs."""
         return self.state.id
 
     @property
@@ -54,7 +54,7 @@ class Turn:
 
     @property
     def log(self) -> Log:
-        """The log."""
+        """log[], with what this turn has appended and truncated (Figure 2)."""
         return self.state.disk.log
 
     @property
@@ -64,7 +64,7 @@ class Turn:
 
     @property
     def role(self) -> Role:
-        """The role of this node."""
+        """Follower, learner, candidate or leader, as this turn has left it."""
         return self.state.role
 
     @property

@@ -17,6 +17,8 @@ n2 asks whether you would vote for it in term 1; its log ends with entry 1 of te
 
 from collections.abc import Sequence
 from itertools import takewhile
+from types import EllipsisType
+from typing import overload
 
 from msgspec import Struct
 
@@ -26,7 +28,7 @@ from pyraft_lab.engine.messages import AnyMessage
 from pyraft_lab.engine.state import RaftState, Step
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import PyraftError, Timeout, UnknownNode
-from pyraft_lab.exercises.mark import Mark, mark
+from pyraft_lab.exercises.mark import Mark, Unanswered, mark
 from pyraft_lab.exercises.question import Question
 from pyraft_lab.exercises.questions import question
 from pyraft_lab.exercises.rule_overrides import Table
@@ -117,11 +119,21 @@ class Hand:
         assert asked is not None, "run_until returns only with a question"
         return asked
 
-    def answer(self, answer: str | int) -> Mark:
-        """Give one of the question's answers; the server does what Raft says, or, with ``for_real``, what you say."""
+    @overload
+    def answer(self, answer: str | int) -> Mark: ...
+    @overload
+    def answer(self, answer: EllipsisType = ...) -> Unanswered: ...
+    def answer(self, answer: str | int | EllipsisType = ...) -> Mark | Unanswered:
+        """Give one of the question's answers; the server does what Raft says, or, with ``for_real``, what you say.
+
+        ``...`` passes: the server does what Raft says, and nothing is marked.
+        """
         reference, asked = self._next(), self.question
         if reference is None or asked is None:
             raise PyraftError("nothing to decide yet; call wait()")
+        if isinstance(answer, EllipsisType):
+            self.sim.step()
+            return Unanswered(question=asked)
         given = mark(reference, asked, answer)
         if self._for_real and not given.right:
             given = mark(reference, asked, answer, done=self._applied(reference, asked, given.answer))

@@ -39,6 +39,24 @@ class Mark(Struct, frozen=True, kw_only=True):
         return "\n".join(lines)
 
 
+class Unanswered(Struct, frozen=True, kw_only=True):
+    """A question that was passed over with ``...``: nothing is marked, and nothing is given away."""
+
+    question: Question
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def __str__(self) -> str:
+        return (
+            f"○ not answered: replace ... by one of {', '.join(self.question.answers)}, in quotes, and run this "
+            f"section again from its first cell.\n  {ANSWER_CORRECTED}"
+        )
+
+
 ANSWER_APPLIED = "Your server did what you answered."
 ANSWER_CORRECTED = "Your server did what Raft says."
 

@@ -39,7 +39,7 @@ def pre_vote_refusal(state: RaftState, request: PreVoteRequest) -> VoteRefusal |
 
 
 def may_campaign(state: RaftState) -> bool:  # noqa: ARG001
-    """Whether the node may campaign."""
+    """Whether a node whose election timer has fired starts an election (§5.2)."""
     return True  # learners too?
 
 
@@ -175,7 +175,7 @@ def read_at(state: RaftState, leader: Leader) -> Index:  # noqa: ARG001
 
 
 def has_valid_lease(state: RaftState) -> bool:
-    """Whether the lease is valid."""
+    """Whether a leader may answer a lease read at once, without asking its quorum again (dissertation §6.4.1)."""
     return isinstance(state.role, Leader) and state.role.acked_round > 0  # until when?
 
 

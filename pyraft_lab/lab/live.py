@@ -22,8 +22,7 @@ from pyraft_lab.viz.figure import figure_of
 from pyraft_lab.viz.sketch import twin, words_of
 
 LOADS = 10.0
-"""Seconds to wait for a page that builds a new figure: it would lose updates sent meanwhile."""
-
+"""Seconds after which the figure of a cluster that has ended no longer waits for a page."""
 
 LASTING = frozenset({Kind.CRASH, Kind.PAUSE, Kind.RESUME, Kind.PARTITION, Kind.HEAL})
 """Faults of servers and of the network that last until they are undone."""
@@ -50,15 +49,16 @@ class LiveFigure(go.FigureWidget):  # type: ignore[misc]
 
     _ticker: Ticker
     _follower: "TraceFollower"
-    _waits_until: float
+    _page: "Page"
 
     def __init__(self, cluster: Live, draw: Callable[..., go.Figure], *, seconds: float | None) -> None:
         follower = TraceFollower(cluster, draw, seconds=seconds)
         super().__init__(follower.draw_or_explain())
         self._config: Any = {"responsive": True}
         object.__setattr__(self, "_follower", follower)
-        self._wait_for_the_page()
-        self.observe(lambda _: self._rest(0.0), "_js2py_layoutDelta")  # the page has drawn it
+        object.__setattr__(self, "_page", Page())
+        self.open()
+        self.observe(self._on_drawn, "_js2py_traceDeltas")
         object.__setattr__(self, "_ticker", ticker(self._refresh, name=f"live figure: {follower.name}"))
         self._ticker.start()
         end_with_the_cell(self._ticker.close)
@@ -71,10 +71,15 @@ class LiveFigure(go.FigureWidget):  # type: ignore[misc]
         found: dict[str, Any] = super()._repr_mimebundle_(*arguments, **options)
         return {**found, "text/html": twin(self._follower.picture), "text/plain": repr(self)}
 
+    def open(self) -> None:
+        """Tell the page of the figure once it is whole: values that follow while a slow page builds it are lost."""
+        if hasattr(self, "_page"):
+            super().open()
+
     def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002 (ipywidgets)
         """The whole present figure, for a page that is loaded again; updates wait until that page is ready."""
         if key is None and hasattr(self, "_follower"):
-            self._wait_for_the_page()
+            self._page.load()
             now = {
                 "_widget_layout": self.layout.to_plotly_json(),
                 "_widget_data": [one.to_plotly_json() for one in self.data],
@@ -107,22 +112,46 @@ class LiveFigure(go.FigureWidget):  # type: ignore[misc]
         """The number of pictures drawn; each shows everything since the one before."""
         return self._follower.drawn
 
-    def _wait_for_the_page(self) -> None:
-        self._rest(time.monotonic() + LOADS if any(running()) else 0.0)
-
-    def _rest(self, until: float) -> None:
-        object.__setattr__(self, "_waits_until", until)
+    def _on_drawn(self, change: Mapping[str, Any]) -> None:
+        """The page tells which update of the traces it has drawn; its first drawing counts as one, too."""
+        if change["new"]:
+            self._page.drawn = change["new"]["trace_edit_id"]
 
     def _refresh(self) -> bool:
-        if time.monotonic() < self._waits_until:
-            return True
         new = self._follower.draw_or_explain()
         if new is not None:
             new.layout.autosize = True  # sent after it is on the page, this makes it as wide as its cell
-            redraw(self, new)
-        if self._follower.is_over:
+            self._page.unsent = new
+        is_over = self._follower.is_over
+        if self._page.unsent is not None and self._page.is_ready(self._last_trace_edit_id, is_over=is_over):
+            picture, self._page.unsent = self._page.unsent, None
+            redraw(self, picture)
+        goes_on = not is_over or self._page.unsent is not None
+        if not goes_on:
             self.close()
-        return not self._follower.is_over
+        return goes_on
+
+
+class Page:
+    """What is known of the page that shows a figure, which may be slow.
+
+    What is sent while a page builds the figure is lost, and what is sent faster than it draws piles up until the page
+    stands still. So the newest picture stays ``unsent`` until the page has drawn the one before.
+    """
+
+    def __init__(self) -> None:
+        self.unsent: go.Figure | None = None
+        self.load()
+
+    def load(self) -> None:
+        """A page begins to build the figure; outside of a notebook there is none to wait for."""
+        self.drawn = -1
+        self._is_there = any(running())
+        self._patient_until = time.monotonic() + LOADS
+
+    def is_ready(self, sent: int, *, is_over: bool) -> bool:
+        """Whether the page has drawn update ``sent``; once the cluster ``is_over`` there may never be a page."""
+        return not self._is_there or self.drawn >= sent or (is_over and time.monotonic() >= self._patient_until)
 
 
 class TraceFollower:

@@ -169,7 +169,7 @@ class SimulationSession(Session):
         return self.branches[branch].tape
 
     def header(self) -> Header:
-        """The header."""
+        """What is drawn once: title, colours, where to begin, and all timelines."""
         sim = self.branches["main"].sim
         branch, event, time = self.place
         latency = sim.weather.latency
@@ -260,7 +260,7 @@ class RecordedSession(Session):
         return self._tape
 
     def header(self) -> Header:
-        """The header."""
+        """What is drawn once: title, colours, where to begin, and all timelines."""
         branch, event, time = self.place
         return Header(
             title="recorded run",

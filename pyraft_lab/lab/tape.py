@@ -65,7 +65,7 @@ class Tape:
         return twin
 
     def add_record(self, record: Record) -> None:
-        """Add a record."""
+        """Extend the band of leaders by a record, and mark what is worth a glance in it."""
         self._lead(record)
         self.marks.extend(Mark(record.id, record.time, kind, record.node, words) for kind, words in marks(record))
 

@@ -159,7 +159,7 @@ class MemoryNetwork:
         self._endpoints: dict[NodeId, MemoryEndpoint] = {}
 
     async def join(self, node: NodeId, mailbox: Mailbox) -> Endpoint:
-        """Join the node to this network."""
+        """Take a node in, until its endpoint is closed; raises ``DuplicateNode`` for an id that is here."""
         if node in self._endpoints:
             raise DuplicateNode(node)
         self._endpoints[node] = MemoryEndpoint(self, node, mailbox)

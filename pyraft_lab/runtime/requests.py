@@ -27,7 +27,6 @@ ExpectedLeader = tuple[Term, NodeId] | None
 Payloads = Sequence[Normal | Noop]
 Done = Future[Sequence[Outcome]]
 """Resolves to the outcomes of a call's requests, in their order."""
-READ = "a read"
 
 
 class Call(Struct, frozen=True, gc=False):
@@ -42,6 +41,7 @@ class Waiter(Struct):
     """Who waits for ``size`` requests from ``first`` on; ``outcomes`` are those known so far, if there are several.
 
     ``what`` names the call in the error of its deadline, the loop's time ``end``; a call without a name has none.
+    A call that ``changes`` something and has no outcome may still take effect; a read has done nothing.
     """
 
     first: RequestId
@@ -49,6 +49,7 @@ class Waiter(Struct):
     done: Done
     what: str
     end: float
+    changes: bool
     outcomes: dict[RequestId, Outcome] | None = None
 
 
@@ -79,10 +80,10 @@ class OpenRequests:
             self._settled.clear()
             await self._settled.wait()
 
-    def open(self, what: str, size: int = 1) -> Waiter:
+    def open(self, what: str, size: int = 1, *, changes: bool = True) -> Waiter:
         """Open ``size`` requests of one call; ``what`` names it in the error of its deadline, ``""`` for none."""
         end = self._loop.time() + self._deadline
-        waiter = Waiter(self._next, size, self._loop.create_future(), what, end)
+        waiter = Waiter(self._next, size, self._loop.create_future(), what, end, changes)
         self._next += size
         if size == 1:
             self._open[waiter.first] = waiter
@@ -106,7 +107,7 @@ class OpenRequests:
 
     def read(self, policy: ReadPolicy) -> Done:
         """Queue a read; all pending reads share one round of heartbeats."""
-        waiter = self.open(READ)
+        waiter = self.open("a read", changes=False)
         self._reads.append((waiter.first, policy))
         self._wake()
         return waiter.done
@@ -155,7 +156,7 @@ class OpenRequests:
         """Fail all open calls with ``why``, because the node has ended."""
         for waiter in self._open.values():
             error = copy(why)
-            if waiter.what not in ("", READ):
+            if waiter.what and waiter.changes:
                 error.__cause__ = OutcomeUnknown(f"node {self._node} went down")
             _fail(waiter, error)
         self._open.clear()
@@ -171,7 +172,7 @@ class OpenRequests:
                 self._alarm = self._loop.call_at(waiter.end, self._expire)
                 return
             if waiter.what:
-                _fail(waiter, overdue(waiter.what, self._deadline))
+                _fail(waiter, _overdue(waiter, self._deadline))
 
 
 def _fail(waiter: Waiter, error: PyraftError) -> None:
@@ -180,9 +181,11 @@ def _fail(waiter: Waiter, error: PyraftError) -> None:
         waiter.done.exception()  # retrieved, in case no caller waits any more
 
 
-def overdue(what: str, seconds: float) -> PyraftError:
+def _overdue(waiter: Waiter, seconds: float) -> PyraftError:
     """The error of a call that waited so long: an entry may still commit, and a read has changed nothing."""
-    return Timeout(what, seconds) if what == READ else OutcomeUnknown(f"{what} was not decided within {seconds:g} s")
+    if waiter.changes:
+        return OutcomeUnknown(f"{waiter.what} was not decided within {seconds:g} s")
+    return Timeout(waiter.what, seconds)
 
 
 def merged(calls: Sequence[Call], room: int | None) -> list[Propose]:

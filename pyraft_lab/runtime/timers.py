@@ -88,7 +88,7 @@ class Timers:
 
     @property
     def is_frozen(self) -> bool:
-        """Whether the timers are frozen."""
+        """Whether no timer fires by itself; an expired one can still be taken with ``frozen_too``."""
         return self._is_frozen
 
     def set(self, command: SetTimer, config: Config, cause: EventId) -> None:

@@ -52,7 +52,7 @@ class NodeView:
 
     @property
     def paused(self) -> bool:
-        """Whether the node is paused."""
+        """Whether it stands still: its clock runs, and what arrives waits."""
         return self.node.paused
 
     @property

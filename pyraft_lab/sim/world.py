@@ -43,7 +43,7 @@ class Deliver(Struct, frozen=True, tag=True, gc=False):
 
 
 class FireTimer(Struct, frozen=True, tag=True, gc=False):
-    """A timer of a node fires."""
+    """A node's election, heartbeat or other timer runs out."""
 
     node: NodeId
     timer: Timer

@@ -81,7 +81,7 @@ def fitting(row: Span, room: float, indent: str = "") -> str:
 
 
 def band_in_words(row: Span) -> str:
-    """A band in words."""
+    """What a node was for the length of a band: ``n2 leads term 3``, ``n1 is down``."""
     if row.role in theme.NOT_TAKING_PART:
         return f"n{row.node} is {row.role}"
     article = "an" if row.role[0] in "aeiou" else "a"

@@ -61,7 +61,7 @@ class HasViolations(Protocol):
 
     @property
     def violations(self) -> Sequence[Violation]:
-        """The violations."""
+        """Which invariants were broken, at which event."""
 
 
 @draws

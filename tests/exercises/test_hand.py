@@ -158,3 +158,18 @@ def play_right(hand: Hand, seconds: float) -> None:
             hand.sim.step()
         else:
             hand.answer(min(hand.question.right))
+
+
+def test_a_question_that_is_passed_over_is_not_marked_and_gives_nothing_away() -> None:
+    """``...`` stands in a notebook until somebody answers; the lesson goes on as Raft says."""
+    hand = play(scenes.rivals(), 2)
+    asked = hand.wait()
+    passed = hand.answer(...)
+    assert not passed
+    assert str(passed).startswith("○ not answered: replace ... by one of grant, lease, log, vote")
+    assert hand.marks == []
+    assert hand.score == (0, 0)
+    told = play(scenes.rivals(), 2)
+    told.wait()
+    told.answer(min(asked.right))
+    assert hand.state == told.state

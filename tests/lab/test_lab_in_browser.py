@@ -264,6 +264,7 @@ def change_the_membership(visit: Visit, seat: Seat) -> None:
     for voter in ("n4", "n5"):
         seat.root.get_by_role("checkbox", name=voter).uncheck()
     visit.page.keyboard.press("Enter")
+    seat.root.locator("option:checked", has_text="voters").first.wait_for(state="attached", timeout=SOON)
     seat.step_to("both sets must agree")  # the operator may have to ask another node first
     assert seat.root.locator(".rl-node .rl-arc").count() == 5 + 3
     assert seat.root.locator(".rl-set").all_inner_texts() == ["C-old", "C-new"]
@@ -281,6 +282,13 @@ def see_a_snapshot_arrive(visit: Visit) -> None:
     visit.picture("7-snapshot")
 
 
+LIVES = """() => [...document.querySelectorAll(".js-plotly-plot")].some(plot => {
+    const texts = [...plot.querySelectorAll("text")].map(text => text.textContent)
+    return texts.some(text => /leader \\d/.test(text)) && texts.some(text => /^\\d+$/.test(text) && Number(text) >= 2)
+})"""
+"""A figure names the leader, and its seconds have gone on since it was put there."""
+
+
 def see_live_ones(visit: Visit) -> None:
     """The Lab of a live cluster goes on by itself, its messages wait when told; and so does the figure below it."""
     live = Seat(visit.page, 2)
@@ -288,7 +296,7 @@ def see_live_ones(visit: Visit) -> None:
     live.wait_for_event(f"> {live.event}")
     visit.picture("8-live")
     visit.page.locator(".js-plotly-plot").first.scroll_into_view_if_needed()
-    visit.page.locator(".js-plotly-plot").get_by_text(re.compile(r"leader \d")).first.wait_for(timeout=SOON)
+    visit.page.wait_for_function(LIVES, timeout=SOON)
     visit.picture("9-live-figure")
     live.root.scroll_into_view_if_needed()
     live.root.focus()

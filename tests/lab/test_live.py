@@ -2,11 +2,14 @@
 
 import json
 import threading
+import time
+from collections.abc import Callable
 
 import plotly.graph_objects as go
 import pytest
 
 from pyraft_lab import LocalCluster, Simulation, Trace, live_figure, viz
+from pyraft_lab.lab import live
 from pyraft_lab.lab.live import TraceFollower, newest, redraw
 from pyraft_lab.viz.source import run_of as drawn_run_of
 from pyraft_lab.viz.source import spans
@@ -131,6 +134,32 @@ def test_a_page_that_is_loaded_again_begins_with_what_is_shown_now() -> None:
     state = figure.get_state()
     assert len(state["_widget_data"]) == len(figure.data) > before
     assert state["_widget_layout"]["title"]["subtitle"] == figure.layout.title.subtitle.to_plotly_json()
+
+
+def test_updates_wait_until_the_page_has_drawn_the_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy browser may take long to build it, and what is sent meanwhile never arrives."""
+    monkeypatch.setattr(live, "running", lambda: ("a cell", "its run"))
+    monkeypatch.setattr(live, "LOADS", 0.0)
+    stage = Stage(Trace(run_of(0.1).records))
+    figure = live_figure(stage, viz.roles, seconds=None)
+    built = looks(figure)
+    *later, last = run_of(0.6).records[len(stage.trace) :]
+    for record in later:
+        stage.trace(record)
+    eventually(lambda: figure.updates > 1)
+    stage.trace(last)
+    eventually(lambda: figure.updates > 2)
+    assert looks(figure) == built
+    figure.set_trait("_js2py_traceDeltas", {"trace_edit_id": 0, "trace_deltas": []})  # what a page says
+    eventually(lambda: looks(figure) != built)
+    figure.close()
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + LIMIT
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def test_what_cannot_be_drawn_yet_is_said_in_the_figure() -> None:

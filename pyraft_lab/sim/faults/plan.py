@@ -356,11 +356,11 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 raise ConfigError(where, value, f"there is no node {node}; known are {sorted(known)}")
 
     def weather_from(self, usual: Weather) -> Weather:
-        """The weather of this plan."""
+        """``usual`` with what the plan changes of it; raises ``ConfigError`` for settings that cannot be."""
         return _changed(usual, "weather", self.weather).validated()
 
     def config_from(self, usual: Config) -> Config:
-        """The cluster's configuration in this plan."""
+        """``usual`` with the knobs that the plan turns; raises ``ConfigError`` for settings that cannot be."""
         return _changed(usual, "config", self.config).validated()
 
 
