@@ -13,7 +13,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any, Protocol, TypeVar
 
-from pyraft_lab.errors import PyraftError
+from pyraft_lab.errors import NoProcesses, PyraftError
 
 T = TypeVar("T")
 
@@ -76,9 +76,9 @@ def has_processes() -> bool:
 
 
 def need_processes(instead: str) -> None:
-    """Raise ``PyraftError`` with what to do ``instead``, if no process can be started."""
+    """Raise ``NoProcesses`` with what to do ``instead``, if no process can be started."""
     if not has_processes():
-        raise PyraftError(f"no process can be started here, as in a browser tab; {instead}")
+        raise NoProcesses(instead)
 
 
 def one_worker(name: str) -> Executor:

@@ -19,6 +19,7 @@
     ├── Timeout              a wait ended without result: what, seconds; of a client's call: tried, may_have_happened
     ├── NetworkFailed        the network or its broker cannot be reached: where, why
     ├── MissingExtra         an optional package is not installed: package, extra
+    ├── NoProcesses          no process can be started here: advice
     ├── HistoryError         a history of client calls is invalid: what, line
     ├── PlanError            a fault plan is invalid: what
     ├── CapsuleError         a capsule cannot be opened: why
@@ -254,6 +255,14 @@ class MissingExtra(PyraftError, ImportError):
     def __init__(self, package: str, extra: str) -> None:
         self.package, self.extra = package, extra
         super().__init__(f'{package} is not installed; pip install "pyraft-lab[{extra}]"')
+
+
+class NoProcesses(PyraftError):
+    """No process can be started here, as in a browser tab; ``advice`` says what to do instead."""
+
+    def __init__(self, advice: str) -> None:
+        self.advice = advice
+        super().__init__(f"no process can be started here, as in a browser tab; {advice}")
 
 
 class HistoryError(PyraftError, ValueError):

@@ -21,6 +21,7 @@ EVERY: tuple[PyraftError, ...] = (
     errors.Timeout("a leader", 1.5),
     errors.NetworkFailed("mqtt://nowhere", "refused"),
     errors.MissingExtra("pandas", "data"),
+    errors.NoProcesses("name a broker"),
     errors.HistoryError("two at once", line=3),
     errors.CapsuleMismatch(7, "another term"),
     errors.StorageFailed("no space left"),

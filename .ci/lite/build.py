@@ -54,6 +54,9 @@ UNREAD = re.compile(
 )
 """What no Python in a browser reads: a widget's other half, which JupyterLab has, and the guide, which the site has as
 notebooks."""
+GO_ON = """from pyraft_lab.lab.missing import go_on
+
+go_on("processes", "sockets", "aiomqtt")  # cells that need them are left out"""
 FETCH = """from pyraft_lab.lab.missing import fetch
 
 await fetch({names})  # without the web, cells that need it are left out"""
@@ -259,8 +262,12 @@ def for_the_browser(cells: Sequence[Any]) -> Iterator[Any]:
 
     code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
     there: set[str] = set()
+    is_told = False
     for number, cell in enumerate(cells):
         if cell.cell_type == "code":
+            if PROCESSES.search(cell.source) and not is_told:
+                is_told = True
+                yield new_code_cell(GO_ON, metadata={"tags": ["browser"]})
             new = sorted(wanted(cell.source) - there)
             if new:
                 there |= set(new)

@@ -7,13 +7,17 @@ with what the Lab's drawing is ``told``.
 
 import asyncio
 import json
+from collections import deque
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
-import msgspec
+from msgspec.structs import replace
 
 from pyraft_lab.classroom.seat import RoomAddress, take_seat
-from pyraft_lab.engine.state import Leader
+from pyraft_lab.engine.events import Fire, Receive
+from pyraft_lab.engine.messages import LeaderMessage
+from pyraft_lab.engine.state import Leader, Step
+from pyraft_lab.engine.timers import TimerKind
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.exercises.player import Player
@@ -23,23 +27,34 @@ from pyraft_lab.lab.on_a_page import PageLab, Show
 from pyraft_lab.lab.ticker import due
 from pyraft_lab.runtime.raft import Raft
 from pyraft_lab.runtime.remote import Remote
-from pyraft_lab.runtime.room import LONGEST_NAME
+from pyraft_lab.runtime.room import LONGEST_NAME, Playing
 from pyraft_lab.runtime.trace_stream import FollowedTrace
+from pyraft_lab.trace.record import Record
 
 PAUSE = 0.25
 """Seconds between two refreshes of the page."""
 RETAINED_TIMEOUT = 0.5
 """Seconds for the broker's retained messages to arrive."""
+REFRESHES = 8
+"""Refreshes by which a tab judges whether it is late."""
+SILENT_TIMEOUTS = 2
+"""Election timeouts without a leader that a tab which stands back leaves to others."""
+
 LONGEST_START = 30.0
 """Seconds that the broker may take to answer: a page that loads, beside others on a slow machine, is busy for long."""
 
 
 class TabPlayer(Player):
-    """A player in a tab. While the tab is hidden, its browser delays timers: the node follows, and does not lead."""
+    """A player in a tab. A tab that is hidden or late leaves it to others to lead, as long as there are any.
+
+    A browser may stop a hidden tab at any moment; a tab whose refreshes are late sends its heartbeats late, too.
+    """
 
     def __init__(self, *, by_hand: bool = False) -> None:
         super().__init__(by_hand=by_hand)
         self._is_hidden = False
+        self._late: deque[bool] = deque([False] * REFRESHES, maxlen=REFRESHES)
+        self._silent_timeouts = 0
         self._node_handle: Raft | None = None
 
     async def play(self, raft: Raft) -> None:
@@ -48,23 +63,55 @@ class TabPlayer(Player):
         await super().play(raft)
 
     @property
+    def stands_back(self) -> bool:
+        """Whether another node should lead: the tab is hidden, or half of its last refreshes were late."""
+        return self._is_hidden or 2 * sum(self._late) >= REFRESHES
+
+    @property
     def may_stand(self) -> bool:
-        """Whether the node may become a candidate by itself."""
-        return not self._is_hidden and super().may_stand
+        """Whether the node may become a candidate at every election timeout."""
+        return not self.stands_back and super().may_stand
+
+    @property
+    def playing(self) -> Playing:
+        """The report for the teacher and for other tabs."""
+        return replace(super().playing, stands_back=self.stands_back)
 
     def hide(self, *, is_hidden: bool) -> None:
         """Handle a tab that is hidden, or shown again."""
         self._is_hidden = is_hidden
         self.room_changed()
 
-    async def give_way(self) -> None:
-        """Transfer the leadership of a hidden tab to another voter, if it leads and there is one."""
+    def refreshed(self, late: float) -> None:
+        """Note by how many seconds a refresh was late."""
+        before, raft = self.stands_back, self._node_handle
+        self._late.append(raft is not None and late > raft.config.heartbeat_interval)
+        if before != self.stands_back:
+            self.room_changed()
+
+    def __call__(self, record: Record) -> None:
+        """Observe a record of the node; where nobody leads for long, one that stands back becomes a candidate, too."""
+        super().__call__(record)
+        match record.step:
+            case Step(event=Receive(message=message)) if isinstance(message, LeaderMessage):
+                self._silent_timeouts = 0
+            case Step(event=Fire(timer)) if timer.kind is TimerKind.ELECTION and self.stands_back and not self.by_hand:
+                self._silent_timeouts += 1
+                if self._silent_timeouts > SILENT_TIMEOUTS and self._node_handle is not None:
+                    self._node_handle.trigger.elect(pre_vote=True)
+            case _:
+                pass
+
+    async def give_way(self, remote: Remote) -> None:
+        """If this node leads and stands back, transfer the leadership to a voter that does not, if there is one."""
         raft = self._node_handle
-        if self._is_hidden and raft is not None and isinstance(self.state and self.state.role, Leader):
-            others = sorted(raft.metrics.membership.voters - {raft.id})
-            if others:
-                with suppress(PyraftError):  # it leads no more, or another change goes on: the next refresh sees
-                    await raft.trigger.transfer_leader(others[0])
+        if raft is None or not self.stands_back or not isinstance(self.state and self.state.role, Leader):
+            return
+        here = raft.metrics.membership.voters & remote.metrics.keys() - {raft.id}
+        others = [node for node in sorted(here) if not remote.players.get(node, Playing(by_hand=False)).stands_back]
+        if others:
+            with suppress(PyraftError):  # it leads no more, or another change goes on: the next refresh sees
+                await raft.trigger.transfer_leader(others[0])
 
 
 class TabSeat:
@@ -153,12 +200,14 @@ class TabSeat:
         loop, reported = asyncio.get_running_loop(), None
         while True:
             began = loop.time()
-            playing = msgspec.structs.replace(self._player.playing, name=self._name)
+            playing = replace(self._player.playing, name=self._name)
             if self._me and playing != reported:
                 remote.publish_playing(self._me, reported := playing)
-            await self._player.give_way()
+            await self._player.give_way(remote)
             self._draw_seat()
-            await asyncio.sleep(due(began, loop.time(), PAUSE) - loop.time())
+            next_one = due(began, loop.time(), PAUSE)
+            await asyncio.sleep(next_one - loop.time())
+            self._player.refreshed(loop.time() - next_one)
 
     async def _show_room(self) -> None:
         """Follow the room while the learner looks at it; a new look begins with the present."""

@@ -43,13 +43,17 @@ class Room(Struct, frozen=True, kw_only=True):
 
 
 class Playing(Struct, frozen=True, kw_only=True):
-    """How a node is played: the number of right answers, of all answers, the present question, the learner's name."""
+    """How a node is played: the number of right answers, of all answers, the present question, the learner's name.
+
+    A node that ``stands_back`` leaves it to others to lead: its tab is hidden, or late.
+    """
 
     by_hand: bool
     right: int = 0
     given: int = 0
     asked: str = ""
     name: str = ""
+    stands_back: bool = False
 
 
 class SeatPlayer(Protocol):

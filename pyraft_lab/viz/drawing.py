@@ -46,10 +46,16 @@ def is_plain_kernel() -> bool:
     Plotly's own decision takes seconds the first time, because its renderers import nbformat and all that it needs. In
     JupyterLite it would also write the whole of plotly.js into the notebook, which JupyterLab there has already.
     """
-    if RENDERERS in sys.modules or any(name in os.environ for name in OTHER_HOSTS) or Path("/kaggle/input").exists():
+    if has_own_renderer() or any(name in os.environ for name in OTHER_HOSTS) or Path("/kaggle/input").exists():
         return False
     shell = type(sys.modules["IPython"].get_ipython()) if "IPython" in sys.modules else object
     return (shell.__module__.partition(".")[0], shell.__name__) in KERNELS
+
+
+def has_own_renderer() -> bool:
+    """Whether the user chose another renderer than the one that Plotly chose; live figures load its renderers, too."""
+    loaded = sys.modules.get(RENDERERS)
+    return loaded is not None and loaded.renderers.default != loaded.default_renderer
 
 
 RENDERERS = "plotly.io._renderers"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
-from pyraft_lab.lab.missing import fetch
+from pyraft_lab.lab.missing import fetch, go_on
 
 FRAME = "from pyraft_lab.extras import needed\nwith needed('pandas'):\n    import pandas\nframe = pandas.DataFrame()"
 
@@ -35,12 +35,30 @@ def said(shell: Any, cell: str) -> str:
     return told.getvalue()
 
 
-@pytest.mark.parametrize("cell", [FRAME, "import pandas as pd\nframe = pd.DataFrame()"])
-def test_a_cell_that_needs_the_package_and_those_after_it_say_so(shell: Any, cell: str) -> None:
+@pytest.mark.parametrize(("cell", "name"), [(FRAME, "pandas"), ("import pandas as pd\nframe = pd.DataFrame()", "pd")])
+def test_a_cell_that_needs_the_package_and_those_after_it_say_so(shell: Any, cell: str, name: str) -> None:
     assert said(shell, cell) == "Left out: this cell needs pandas. The cells after it still run.\n"
     assert "needs frame, which is made with pandas" in said(shell, "rows = len(frame)")
     assert "needs rows, which is made with pandas" in said(shell, "rows + 1")
+    assert f"needs {name}, which is made with pandas" in said(shell, f"print({name}.NA)")
     assert said(shell, "print(2)") == "2\n"
+
+
+STARTS = "from pyraft_lab.errors import NoProcesses\nplace = 'here'\ncluster = 0\nraise NoProcesses('use a thread')"
+OPENS = "raise NotImplementedError('create_datagram_endpoint() is not available here: no raw socket access')"
+
+
+def test_a_cell_that_needs_processes_and_those_that_use_what_it_made_say_so(shell: Any) -> None:
+    assert "NoProcesses" in said(shell, STARTS)
+    go_on("processes", "sockets")
+    assert said(shell, STARTS) == "Left out: this cell needs processes. The cells after it still run.\n"
+    assert "needs place, which is made with processes" in said(shell, "raise OSError(place, 'holds no data')")
+    assert "needs cluster, which is made with processes" in said(shell, "leader = cluster.leader")
+    assert "needs leader, which is made with processes" in said(shell, "print(leader)")
+    assert "needs sockets" in said(shell, OPENS)
+    assert "needs pandas" in said(shell, "import pandas"), "what is lacking adds up"
+    said(shell, "place = 'there'")
+    assert "OSError" in said(shell, "raise OSError(place, 'holds no data')"), "it was made meanwhile"
 
 
 ERRORS = {"nothing": "NameError", "import nothing": "ModuleNotFoundError", "1 / 0": "ZeroDivisionError"}

@@ -3,6 +3,7 @@
 import ast
 import asyncio
 import io
+import linecache
 import re
 from contextlib import redirect_stdout
 from typing import Any
@@ -29,15 +30,16 @@ async def run_cell(cell: str, names: dict[str, Any]) -> list[str]:
 
 async def value_of(cell: str, names: dict[str, Any]) -> Any:
     """Run a cell; the value of its last line, if that is an expression."""
-    body = ast.parse(cell).body
+    body, file = ast.parse(cell).body, f"<cell {hash(cell)}>"
+    linecache.cache[file] = (len(cell), None, cell.splitlines(keepends=True), file)  # as a notebook keeps it
     match body:
         case [*before, ast.Expr(last)] if not cell.rstrip().endswith(";"):
-            await evaluated(ast.Module(before, []), "exec", names)
-            return await evaluated(ast.Expression(last), "eval", names)
+            await evaluated(ast.Module(before, []), "exec", file, names)
+            return await evaluated(ast.Expression(last), "eval", file, names)
         case _:
-            return await evaluated(ast.Module(body, []), "exec", names)
+            return await evaluated(ast.Module(body, []), "exec", file, names)
 
 
-async def evaluated(code: ast.Module | ast.Expression, mode: str, names: dict[str, Any]) -> Any:
-    value = eval(compile(code, "<cell>", mode, ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)
+async def evaluated(code: ast.Module | ast.Expression, mode: str, file: str, names: dict[str, Any]) -> Any:
+    value = eval(compile(code, file, mode, ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)
     return await value if asyncio.iscoroutine(value) else value

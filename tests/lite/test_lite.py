@@ -153,8 +153,8 @@ def test_only_frames_and_figures_need_pandas(here: dict[str, list[list[str]]]) -
     reasons = {
         (name, said) for name, cells in here.items() if name not in LIVE for kind, said in cells if kind == "error"
     }
-    # cells here are no module to import, and no history from which a rule's source is read
-    explained = re.compile("pandas|numpy|NameError|cannot go to another process|source of this function is not at hand")
+    # cells here are no module that another process could import
+    explained = re.compile("pandas|numpy|NameError|cannot go to another process")
     assert [one for one in reasons if not explained.search(one[1])] == []
 
 
@@ -239,6 +239,18 @@ def test_without_the_web_a_whole_chapter_runs_and_says_what_is_left_out(chapter:
     left_out = [cell for cell in chapter.cells if re.search("Left out: this cell needs (numpy|pandas)", text_of(cell))]
     assert 0 < len(left_out) < len(chapter.cells) / 2
     assert [url for url in chapter.visit.elsewhere if "pyodide" not in url] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("08-a-cluster-over-mqtt", "processes"), ("15-watch-a-live-cluster", "pandas|numpy")]
+)
+def test_a_chapter_in_real_time_runs_to_its_end_too(address: str, browser: Any, name: str, reason: str) -> None:
+    notebook = Notebook(address, browser, name)
+    notebook.command("notebook:run-all-cells")
+    assert [cell["source"] for cell in notebook.cells if '"output_type": "error"' in text_of(cell)] == []
+    assert [cell["source"] for cell in notebook.cells if cell["execution_count"] is None] == []
+    assert any(re.search(f"Left out: this cell needs ({reason})", text_of(cell)) for cell in notebook.cells)
+    notebook.page.context.close()
 
 
 def test_the_lab_of_a_chapter_shows(chapter: Notebook) -> None:

@@ -1,6 +1,6 @@
 """A class in browser tabs: seats beside nodes in terminals, through an election, a partition and a joint change.
 
-Three tabs by default; SEATS=30 says how many.
+Three tabs by default; SEATS=30 says how many. `artefacts/seats.txt` says what each stage took: time, messages, memory.
 """
 
 import asyncio
@@ -11,7 +11,9 @@ import shutil
 import subprocess
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
@@ -23,11 +25,15 @@ from pyraft_lab.engine.membership import AddVoters, ReplaceVoters
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import Fatal, PyraftError, Timeout
 from pyraft_lab.loop_thread import LoopThread
+from pyraft_lab.network import broker as brokers
+from pyraft_lab.network.mqtt import MqttNetwork
+from pyraft_lab.network.mqtt_session import MqttSession
 from pyraft_lab.runtime.metrics import Metrics, leader_of
 from pyraft_lab.runtime.remote import Remote
 from pyraft_lab.runtime.rpc import ChangeMembership
 from tests.commands import Start, commands
 from tests.lite import site
+from tests.network.test_access import needs_openssl, signed
 from tests.terminal.test_session import order, say, until
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -41,6 +47,7 @@ FLAGS = [
 TABS = int(os.environ.get("SEATS", "3"))
 SOON = float(os.environ.get("SOON", 240.0 + 30 * TABS))
 """Seconds for anything to happen: thirty tabs share the machine with the tests."""
+ARTEFACTS = site.ROOT / "artefacts"
 HIDE = """hidden => {
     Object.defineProperty(document, 'hidden', { value: !!hidden, configurable: true });
     document.dispatchEvent(new Event('visibilitychange'));
@@ -53,6 +60,7 @@ pytestmark = [
     pytest.mark.timeout(600 + 120 * TABS),
 ]
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+psutil = pytest.importorskip("psutil", reason="psutil is not installed")
 pytest.importorskip("websockets", reason="the embedded broker needs it for tabs")
 
 
@@ -64,13 +72,30 @@ class Watch:
         self._thread.start()
         self._stop = asyncio.Event()
         self._remote: Remote | None = None
+        self._sent: Counter[str] = Counter()
         self._watching = self._thread.home.submit(self._connect(broker))
         self.until(lambda: self._remote is not None)
 
     async def _connect(self, broker: str) -> None:
-        async with Remote.connect(broker, cluster="room7", timeout=60.0) as remote:
+        everything = MqttSession(MqttNetwork(broker, cluster="room7"), "watch", topics=["#"], deliver=self._count)
+        async with everything, Remote.connect(broker, cluster="room7", timeout=60.0) as remote:
             self._remote = remote
             await self._stop.wait()
+
+    def _count(self, topic: str, payload: bytes) -> None:
+        kind = next(word for word in topic.split("/") if not word.isdigit())
+        self._sent[kind] += 1
+        self._sent["bytes"] += len(payload)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Note what a part of the test takes."""
+        before, began = self._sent.copy(), time.monotonic()
+        yield
+        took, sent = time.monotonic() - began, self._sent - before
+        told = ", ".join(f"{kind} {sent[kind]:,}" for kind in sorted(sent))
+        with (ARTEFACTS / "seats.txt").open("a") as notes:
+            notes.write(f"{name} ({TABS} tabs): {took:.1f} s, {browser_memory():.0f} MB; {told}\n")
 
     def close(self) -> None:
         self._thread.home.call(self._stop.set)
@@ -115,6 +140,15 @@ class Watch:
         return self._thread.home.submit(work).result(SOON)
 
 
+def browser_memory() -> float:
+    """Megabytes of the browser that this test started; what its processes share is counted once."""
+    total = 0
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):  # it has ended meanwhile
+            total += process.memory_full_info().pss if "chrom" in process.name() else 0
+    return total / 1e6
+
+
 class Tab:
     """A page, and its node once it has joined."""
 
@@ -148,16 +182,29 @@ def start() -> Iterator[Start]:
 
 
 @pytest.fixture
-def context(tmp_path: Path) -> Iterator[Any]:
+def pyodide() -> str:
+    """The directory of Pyodide that the site was built with."""
     reason = site.why_not()
     if reason:
         pytest.skip(reason)
+    return str(site.SITE / "static" / "pyodide")
+
+
+@contextmanager
+def browser(profile: Path, *flags: str) -> Iterator[Any]:
+    """A browser with a new profile."""
     with sync_api.sync_playwright() as play:
-        browser = play.chromium.launch_persistent_context(
-            tmp_path / "profile", executable_path=CHROMIUM, args=FLAGS, viewport={"width": 1100, "height": 1200}
+        opened = play.chromium.launch_persistent_context(
+            profile, executable_path=CHROMIUM, args=[*FLAGS, *flags], viewport={"width": 1100, "height": 1200}
         )
-        yield browser
-        browser.close()
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def context(pyodide: str, tmp_path: Path) -> Iterator[Any]:  # noqa: ARG001 (it skips where there is none)
+    with browser(tmp_path / "profile") as opened:
+        yield opened
 
 
 @dataclass
@@ -190,8 +237,8 @@ class Class:
             time.sleep(1)
 
 
-def test_a_class_in_tabs_and_terminals_is_one_cluster(start: Start, context: Any) -> None:
-    pyodide = str(site.SITE / "static" / "pyodide")
+def test_a_class_in_tabs_and_terminals_is_one_cluster(start: Start, context: Any, pyodide: str) -> None:
+    ARTEFACTS.mkdir(exist_ok=True)
     teacher = start("teach", "room7", "--tabs", "--host", "127.0.0.1", "--seats", "3", "--pyodide", pyodide)
     link = until(teacher, "seats in browser tabs").rpartition(" ")[2]
     broker = json.loads(urllib.request.urlopen(f"{link}room.json").read())["broker"]
@@ -200,25 +247,27 @@ def test_a_class_in_tabs_and_terminals_is_one_cluster(start: Start, context: Any
     others = [int(until(one, "you are node").rpartition(" ")[2]) for one in processes]
     marks: list[str] = []
     Thread(target=play, args=(processes[-1], marks), daemon=True).start()
-    tabs = [Tab(context.new_page(), link).join(f"learner {number}", looks=number == 0) for number in range(TABS)]
-    room = Class(teacher, Watch(broker), others, tabs)
-    room.until_all_vote()
+    watch = Watch(broker)
+    with watch.stage("all become voters"):
+        tabs = [Tab(context.new_page(), link).join(f"learner {number}", looks=number == 0) for number in range(TABS)]
+        room = Class(teacher, watch, others, tabs)
+        room.until_all_vote()
     tabs[0].page.wait_for_selector("#lab svg[role]")
-    (site.ROOT / "artefacts").mkdir(exist_ok=True)
-    tabs[0].page.screenshot(path=site.ROOT / "artefacts" / "seat.png", full_page=True)
+    tabs[0].page.screenshot(path=ARTEFACTS / "seat.png", full_page=True)
     assert order(teacher, "write y 1") == "y is 1, on a majority of disks"
-    room.watch.until(lambda: bool(marks))
+    watch.until(lambda: bool(marks))
+    with watch.stage("ten seconds at rest"):
+        time.sleep(10)
 
-    a_hidden_leader_makes_way(room)
-    a_partition_heals(room)
-    a_joint_change_has_tabs_on_both_sides(room)
-    a_reloaded_tab_is_new_and_a_closed_one_leaves(room)
+    for stage in STAGES:
+        with watch.stage(stage.__name__.replace("_", " ")):
+            stage(room)
 
     for process in [*processes, teacher]:
         process.terminate()
         process.wait(SOON)
     assert teacher.returncode == 0
-    room.watch.close()
+    watch.close()
 
 
 def a_hidden_leader_makes_way(room: Class) -> None:
@@ -256,14 +305,52 @@ def a_joint_change_has_tabs_on_both_sides(room: Class) -> None:
     room.until_all_vote()
 
 
-def a_reloaded_tab_is_new_and_a_closed_one_leaves(room: Class) -> None:
+def a_reloaded_tab_is_new(room: Class) -> None:
     """Its disk is gone with its page, and so are its votes: under its old number it could vote twice."""
     before = room.everybody
     again = room.tabs[1]
     again.page.reload()
     assert again.join("learner again", looks=False).node > max(before)
-    room.tabs.pop().page.close()
     room.until_all_vote()
+
+
+def a_leader_whose_tab_closes_is_succeeded_and_leaves(room: Class) -> None:
+    """Nobody transfers anything: the others notice the silence, elect, and remove the node that is gone."""
+    gone = room.tabs.pop()
+    room.transfer(gone.node)
+    gone.page.close()
+    room.watch.until(lambda: room.watch.leader not in {None, gone.node})
+    room.until_all_vote()
+
+
+STAGES = (
+    a_hidden_leader_makes_way,
+    a_partition_heals,
+    a_joint_change_has_tabs_on_both_sides,
+    a_reloaded_tab_is_new,
+    a_leader_whose_tab_closes_is_succeeded_and_leaves,
+)
+
+
+@needs_openssl
+def test_a_tab_takes_its_seat_through_tls_if_its_browser_trusts_the_broker(
+    start: Start, pyodide: str, tmp_path: Path
+) -> None:
+    trusted, server = signed(tmp_path, "authority"), signed(tmp_path, "server", by="authority")
+    key = "openssl x509 -pubkey -noout | openssl pkey -pubin -outform der | openssl dgst -sha256 -binary | base64"
+    pem = Path(server.certificate or "").read_text()
+    digest = subprocess.run(key, shell=True, input=pem, capture_output=True, text=True, check=True).stdout.strip()
+    with brokers.start(websocket_port=0, access_control=brokers.AccessControl(certificates=server)) as running:
+        url = str(running.websocket_url)
+        assert url.startswith("wss://")
+        room = ("teach", "room7", "--tabs", "--host", "127.0.0.1", "--pyodide", pyodide, "--broker", url)
+        link = until(start(*room, "--cafile", str(trusted.authority)), "seats in browser tabs").rpartition(" ")[2]
+        with browser(tmp_path / "trusting", f"--ignore-certificate-errors-spki-list={digest}") as opened:
+            Tab(opened.new_page(), link).join("ann", looks=False).says("leader")
+        with browser(tmp_path / "other") as opened:
+            tab = Tab(opened.new_page(), link)
+            with pytest.raises(AssertionError, match="cannot be reached"):
+                tab.join("eve", looks=False)
 
 
 def play(learner: "subprocess.Popen[str]", marks: list[str]) -> None:

@@ -115,17 +115,22 @@ def signed(home: Path, name: str, *, by: str | None = None) -> Certificates:
 
 
 @needs_openssl
-async def test_a_cluster_lives_behind_tls_and_accounts(kind: broker.Kind, tmp_path: Path) -> None:
+@pytest.mark.parametrize("scheme", ["mqtts", "wss"])
+async def test_a_cluster_lives_behind_tls_and_accounts(kind: broker.Kind, scheme: str, tmp_path: Path) -> None:
+    if scheme == "wss":
+        pytest.importorskip("websockets")
     trusted, stranger = signed(tmp_path, "authority"), signed(tmp_path, "stranger")
     server = signed(tmp_path, "server", by="authority")
-    with broker.start(kind=kind, access_control=broker.AccessControl(accounts=NODES, certificates=server)) as running:
-        assert running.url.startswith("mqtts://")
+    control = broker.AccessControl(accounts=NODES, certificates=server)
+    with broker.start(kind=kind, access_control=control, websocket_port=0 if scheme == "wss" else None) as running:
+        url = running.websocket_url or running.url
+        assert url.startswith(f"{scheme}://")
         ours = Certificates(authority=trusted.authority)
         rafts = [
             Raft(
                 id,
                 config=Config(election_timeout=(1.0, 2.0)),
-                network=MqttNetwork(account.url(running.url), certificates=ours),
+                network=MqttNetwork(account.url(url), certificates=ours),
             )
             for id, account in enumerate(NODES, 1)
         ]
@@ -138,7 +143,7 @@ async def test_a_cluster_lives_behind_tls_and_accounts(kind: broker.Kind, tmp_pa
             await raft.shutdown()
         theirs = Certificates(authority=stranger.authority)
         with pytest.raises(NetworkFailed, match=r"(?i)certificate"):
-            await MqttNetwork(NODES[0].url(running.url), certificates=theirs, timeout=2).join(1, Remembering())
+            await MqttNetwork(NODES[0].url(url), certificates=theirs, timeout=2).join(1, Remembering())
 
 
 def test_an_account_is_named_once() -> None:

@@ -1,4 +1,4 @@
-// Bundled from lab/js/src by lab/js/build.js; change it there. Sources: 449f740981fb44bf5d9e5fd813e9b73f4aff0681248126c48283c432aeaa46f2
+// Bundled from lab/js/src by lab/js/build.js; change it there. Sources: 665abfbd936964f9287c3f9610b78b5352c946dc3466285ddfcdee004d0a4eb3
 
 // src/tools.js
 var clamp = (low, value, high) => Math.max(low, Math.min(high, value));
@@ -222,6 +222,11 @@ var s = (tag, attributes, ...children) => put(
   attributes ?? {},
   children
 );
+function keepKeys(root) {
+  root.addEventListener("focusin", ({ target }) => {
+    if (target instanceof Element) target.setAttribute("data-lm-suppress-shortcuts", "true");
+  });
+}
 function set(node, attributes) {
   for (const [name2, value] of Object.entries(attributes)) node.setAttribute(name2, String(value));
 }
@@ -2686,8 +2691,7 @@ var Lab = class {
         "data-view": this.isPlain ? "ring" : "full",
         role: "region",
         "aria-label": `Raft lab, ${this.store.header.title}`,
-        tabindex: -1,
-        "data-lm-suppress-shortcuts": "true"
+        tabindex: -1
       },
       this.controls.root,
       this.stage,
@@ -2705,6 +2709,7 @@ var Lab = class {
   }
   /** @param {HTMLElement} root */
   begin(root) {
+    keepKeys(this.root);
     this.root.addEventListener("keydown", (event) => this.guard(() => onKey(this, event)));
     this.root.addEventListener("pointerdown", (event) => {
       if (!this.popups.pop?.contains(

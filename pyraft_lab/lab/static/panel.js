@@ -1,4 +1,11 @@
-// Bundled from lab/js/src by lab/js/build.js; change it there. Sources: 449f740981fb44bf5d9e5fd813e9b73f4aff0681248126c48283c432aeaa46f2
+// Bundled from lab/js/src by lab/js/build.js; change it there. Sources: 665abfbd936964f9287c3f9610b78b5352c946dc3466285ddfcdee004d0a4eb3
+
+// src/dom.js
+function keepKeys(root) {
+  root.addEventListener("focusin", ({ target }) => {
+    if (target instanceof Element) target.setAttribute("data-lm-suppress-shortcuts", "true");
+  });
+}
 
 // src/panel.js
 var make = (tag, look, text) => Object.assign(document.createElement(tag), { className: look, textContent: text ?? "" });
@@ -95,6 +102,7 @@ function lineWriter(list) {
 }
 function render({ model, el }) {
   const root = make("section", "rl-panel");
+  keepKeys(root);
   const note = make("p", "rl-end");
   el.append(root);
   const draw = (model.get("sort") === "log" ? log : strip)(root);

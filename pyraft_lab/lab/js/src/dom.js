@@ -41,6 +41,18 @@ export const h = (tag, attributes, ...children) => put(document.createElement(ta
 export const s = (tag, attributes, ...children) =>
   put(/** @type {SVGElementTagNameMap[K]} */ (document.createElementNS(SVG, tag)), attributes ?? {}, children);
 
+/**
+ * Leave the keys that are pressed inside to the drawing: Jupyter asks the focused element itself before it takes a key
+ * for one of its shortcuts.
+ *
+ * @param {Element} root
+ */
+export function keepKeys(root) {
+  root.addEventListener("focusin", ({ target }) => {
+    if (target instanceof Element) target.setAttribute("data-lm-suppress-shortcuts", "true");
+  });
+}
+
 /** @param {Element} node @param {Record<string, unknown>} attributes */
 export function set(node, attributes) {
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, String(value));

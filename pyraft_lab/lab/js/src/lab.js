@@ -10,7 +10,7 @@ import {
   serverActions,
 } from "./actions.js";
 import { Controls, hints } from "./controls.js";
-import { h } from "./dom.js";
+import { h, keepKeys } from "./dom.js";
 import { SceneView } from "./headline.js";
 import { InspectorView } from "./inspector.js";
 import { onKey } from "./keyboard.js";
@@ -79,7 +79,6 @@ export class Lab {
         role: "region",
         "aria-label": `Raft lab, ${this.store.header.title}`,
         tabindex: -1,
-        "data-lm-suppress-shortcuts": "true",
       },
       this.controls.root,
       this.stage,
@@ -98,6 +97,7 @@ export class Lab {
 
   /** @param {HTMLElement} root */
   begin(root) {
+    keepKeys(this.root);
     this.root.addEventListener("keydown", (event) => this.guard(() => onKey(this, event)));
     this.root.addEventListener("pointerdown", (event) => {
       if (!this.popups.pop?.contains(/** @type {Node} */ (event.target))) this.popups.close();

@@ -1,5 +1,7 @@
 // The panels of a live cluster: a strip of figures and a log. Python says what to show as plain JSON; here it is drawn.
 
+import { keepKeys } from "./dom.js";
+
 /** @typedef {{ name: string, value: string, more: string }} Cell */
 /** @typedef {{ id: number, time: number, text: string, quiet: number }} Line */
 
@@ -126,6 +128,7 @@ function lineWriter(list) {
 /** @param {{ model: import("./main.js").Model, el: HTMLElement }} widget */
 function render({ model, el }) {
   const root = make("section", "rl-panel");
+  keepKeys(root);
   const note = make("p", "rl-end");
   el.append(root);
   const draw = (model.get("sort") === "log" ? log : strip)(root);
