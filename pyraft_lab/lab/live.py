@@ -1,5 +1,6 @@
 """Figures of a live cluster that stay up to date while cells run."""
 
+import sys
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
@@ -118,14 +119,22 @@ class LiveFigure(go.FigureWidget):  # type: ignore[misc]
             self._page.drawn = change["new"]["trace_edit_id"]
 
     def _refresh(self) -> bool:
+        try:
+            return self._update()
+        except Exception:
+            if not is_half_imported():
+                raise
+            return True
+
+    def _update(self) -> bool:
         new = self._follower.draw_or_explain()
         if new is not None:
             new.layout.autosize = True  # sent after it is on the page, this makes it as wide as its cell
             self._page.unsent = new
         is_over = self._follower.is_over
         if self._page.unsent is not None and self._page.is_ready(self._last_trace_edit_id, is_over=is_over):
-            picture, self._page.unsent = self._page.unsent, None
-            redraw(self, picture)
+            redraw(self, self._page.unsent)
+            self._page.unsent = None
         goes_on = not is_over or self._page.unsent is not None
         if not goes_on:
             self.close()
@@ -182,9 +191,18 @@ class TraceFollower:
             new = self.draw()
         except PyraftError as error:  # nothing to draw yet, perhaps
             new = figure_of(theme.figure(str(error), height=60))
-        except Exception as error:  # noqa: BLE001 (of the function that draws: its author should see that here)
+        except Exception as error:  # of the function that draws: its author should see that here
+            if is_half_imported():
+                self._seen = None
+                raise
             new = figure_of(theme.figure(f"drawing failed: {type(error).__name__}: {error}", height=60))
         return None if new is None else on_page(new)
+
+
+def is_half_imported() -> bool:
+    """Whether another thread imports pandas or numpy now: Plotly uses both as soon as they are in ``sys.modules``."""
+    specs = (getattr(sys.modules.get(name), "__spec__", None) for name in ("pandas", "numpy"))
+    return any(getattr(spec, "_initializing", False) for spec in specs)
 
 
 def newest(records: Sequence[Record], seconds: float | None) -> Sequence[Record]:

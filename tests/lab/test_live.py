@@ -1,8 +1,10 @@
 """A live figure keeps up with a cluster, in few messages, and ends with it."""
 
 import json
+import sys
 import threading
 import time
+import types
 from collections.abc import Callable
 
 import plotly.graph_objects as go
@@ -152,6 +154,25 @@ def test_updates_wait_until_the_page_has_drawn_the_figure(monkeypatch: pytest.Mo
     assert looks(figure) == built
     figure.set_trait("_js2py_traceDeltas", {"trace_edit_id": 0, "trace_deltas": []})  # what a page says
     eventually(lambda: looks(figure) != built)
+    figure.close()
+
+
+def test_a_figure_waits_while_a_cell_imports_pandas(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plotly looks for pandas in ``sys.modules``, where it stands before it is whole."""
+    import pandas as pd
+
+    half = types.SimpleNamespace(__spec__=types.SimpleNamespace(_initializing=True))
+    stage = Stage(Trace(run_of(0.1).records))
+    figure = live_figure(stage, viz.roles, seconds=None)
+    before = figure.updates
+    monkeypatch.setitem(sys.modules, "pandas", half)
+    for record in run_of(0.6).records[len(stage.trace) :]:
+        stage.trace(record)
+    eventually(lambda: figure.updates > before)  # it tried
+    monkeypatch.setitem(sys.modules, "pandas", pd)
+    tried = figure.updates
+    eventually(lambda: figure.updates > tried)
+    assert figure.is_live
     figure.close()
 
 
