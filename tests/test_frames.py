@@ -12,7 +12,7 @@ from pyraft_lab.trace.record import Record
 from pyraft_lab.trace.tables import EventRows, GrowingTable
 from pyraft_lab.trace.trace import Trace
 
-TRACED = ("events", "messages", "states", "entries", "calls", "gaps")
+TRACED = ("events", "messages", "states", "entries", "calls", "spans", "gaps")
 
 
 def run(seed: int, *, crash: bool = False) -> Simulation:
@@ -37,6 +37,7 @@ FRAMES: dict[str, Callable[[Simulation], pd.DataFrame]] = {
     "states": lambda sim: sim.trace.states,
     "entries": lambda sim: sim.trace.entries,
     "calls": lambda sim: sim.trace.calls,
+    "spans": lambda sim: sim.trace.spans,
     "gaps": lambda sim: sim.trace.gaps,
     "history": lambda sim: sim.history.frame,
     "properties": lambda sim: sim.properties,

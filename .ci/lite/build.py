@@ -46,7 +46,7 @@ NEEDS = {  # only what runs in the browser: the notebook's own half of a widget 
     "pyodide-kernel": ["comm", "ipython"],
     "rich": ["markdown-it-py", "pygments"],
 }
-FRAMES = re.compile(r"\.(events|messages|states|entries|calls|gaps|frame|reached)\b|\bsweep\(|\bpandas\b")
+FRAMES = re.compile(r"\.(events|messages|states|entries|calls|spans|gaps|frame|reached)\b|\bsweep\(|\bpandas\b")
 FIGURES = re.compile(r"\bviz\.|\blive_figure\b")
 PROCESSES = re.compile(r'processes=True|network="mqtt"|ProcessPoolExecutor|create_datagram_endpoint|\baiomqtt\b')
 UNREAD = re.compile(

@@ -122,7 +122,7 @@ class LiveFigure(go.FigureWidget):  # type: ignore[misc]
         try:
             return self._update()
         except Exception:
-            if not is_half_imported():
+            if not is_loading():
                 raise
             return True
 
@@ -192,14 +192,14 @@ class TraceFollower:
         except PyraftError as error:  # nothing to draw yet, perhaps
             new = figure_of(theme.figure(str(error), height=60))
         except Exception as error:  # of the function that draws: its author should see that here
-            if is_half_imported():
+            if is_loading():
                 self._seen = None
                 raise
             new = figure_of(theme.figure(f"drawing failed: {type(error).__name__}: {error}", height=60))
         return None if new is None else on_page(new)
 
 
-def is_half_imported() -> bool:
+def is_loading() -> bool:
     """Whether another thread imports pandas or numpy now: Plotly uses both as soon as they are in ``sys.modules``."""
     specs = (getattr(sys.modules.get(name), "__spec__", None) for name in ("pandas", "numpy"))
     return any(getattr(spec, "_initializing", False) for spec in specs)

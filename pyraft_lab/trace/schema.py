@@ -12,6 +12,18 @@ ROLES: tuple[str, ...] = get_args(RoleName)
 FATES = tuple(fate.value for fate in Fate)
 ENTRY_KINDS = ("membership", "noop", "normal")
 """The kinds of log entries; ``noop`` is the entry without a command with which a leader begins its term (§8)."""
+SPAN_KINDS = ("build", "down", "election", "leadership", "membership", "snapshot", "transfer")
+SPAN_OUTCOMES = (
+    "arrived",
+    "built",
+    "committed",
+    "crashed",
+    "given up",
+    "lost",
+    "restarted",
+    "stepped down",
+    "won",
+)
 CALL_KINDS = ("initialize", "membership", "read", "revert", "transfer", "write")
 
 WHOLE, TIME, TRUTH, WORD, TEXT = ColumnKind.WHOLE, ColumnKind.TIME, ColumnKind.TRUTH, ColumnKind.WORD, ColumnKind.TEXT
@@ -107,6 +119,23 @@ CALLS: Columns = (
     Column("ok", "whether the call succeeded; missing while there is no answer", TRUTH),
     Column("error", "why it failed; empty for calls that succeeded", TEXT),
 )
+SPANS: Columns = (
+    Column(
+        "kind",
+        "what lasted: an election, a leadership, a membership change, a transfer of leadership, a snapshot on its way "
+        "to a peer, the build of one, or a node that was down",
+        WORD,
+        SPAN_KINDS,
+    ),
+    Column("node", "the node where it lasted"),
+    Column("peer", "who gets the snapshot or the leadership; missing for other kinds"),
+    Column("term", "the term it belongs to: of an election the term that the node wanted to lead; missing for builds"),
+    Column("began", "when it began, in seconds; NaN if that was before the trace", TIME),
+    Column("ended", "when it ended, in seconds; NaN while it lasts", TIME),
+    Column("outcome", "how it ended; missing while it lasts", WORD, SPAN_OUTCOMES),
+    Column("first", "the id of the record that began it"),
+    Column("last", "the id of the record that ended it"),
+)
 GAPS: Columns = (
     Column("node", "the node whose records are missing"),
     Column("time", "after when, in seconds", TIME),
@@ -118,6 +147,7 @@ SCHEMAS = {
     "states": STATES,
     "entries": ENTRIES,
     "calls": CALLS,
+    "spans": SPANS,
     "gaps": GAPS,
 }
 """The columns of each frame by the frame's name."""

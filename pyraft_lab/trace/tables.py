@@ -2,7 +2,7 @@
 
 ::
 
-    records ──add──▶ EventRows, StateRows, MessageRows, EntryRows, CallRows, GapRows
+    records ──add──▶ EventRows, StateRows, MessageRows, EntryRows, CallRows, SpanRows, GapRows
                           │ now()
                           ▼
                      a copy of the table as it is now, for a frame or a figure
@@ -21,6 +21,7 @@ from pyraft_lab.trace.message_rows import MessageRows
 from pyraft_lab.trace.record import EventId, Kind, Record, missing_in
 from pyraft_lab.trace.schema import EVENTS, GAPS, STATES
 from pyraft_lab.trace.sharing import without_collector
+from pyraft_lab.trace.span_rows import SpanRows
 
 RULE = tuple(column for column in EVENTS if column.name == "rule")
 UNRULED = tuple(column for column in EVENTS if column.name != "rule")
@@ -241,6 +242,7 @@ TABLES: Mapping[str, Callable[[], Growing]] = {
     "states": StateRows,
     "entries": EntryRows,
     "calls": CallRows,
+    "spans": SpanRows,
     "gaps": GapRows,
 }
 """How each table is made, by its name; ``rules`` is the column ``rule`` of the events."""

@@ -111,6 +111,15 @@ class Trace:
         return self._frame("calls")
 
     @property
+    def spans(self) -> "pd.DataFrame":
+        """One row for what lasted on a node: ``kind node peer term began ended outcome first last``.
+
+        Elections, leaderships, membership changes, transfers of leadership, snapshots on their way, their builds, and
+        nodes that were down. ``spans.ended - spans.began`` says how long each lasted.
+        """
+        return self._frame("spans")
+
+    @property
     def gaps(self) -> "pd.DataFrame":
         """Records known to be missing, as in a followed trace when messages are lost: ``node time count``."""
         return self._frame("gaps")
@@ -193,7 +202,7 @@ class Trace:
         return FollowedTrace(broker, cluster, certificates=certificates)
 
     def table(self, name: str) -> "Table":
-        """The frame ``name`` as plain columns, without pandas: ``events messages states entries calls gaps``.
+        """The frame ``name`` as plain columns, without pandas: ``events messages states entries calls spans gaps``.
 
         Only what happened since the last call is read. The column ``rule`` of the events is a table of its own,
         ``rules``, since naming the clause of Raft that decided each step takes longer than all the rest. The table is
