@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pyraft_lab.check.failure import Failure
+from pyraft_lab.check.machine_trial import small_machine
 from pyraft_lab.check.reference import LIKE_THE_REFERENCE
 from pyraft_lab.check.swarm import Draw
 from pyraft_lab.command import encode
@@ -19,7 +20,6 @@ from pyraft_lab.engine.commands import Apply, RestoreMachine, TakeSnapshot
 from pyraft_lab.engine.log import Entry, Normal, SnapshotMeta
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.types import ORIGIN, LogId
-from pyraft_lab.machine import KeyValue, Sessions
 from pyraft_lab.runtime.applier import Applier, Work
 from pyraft_lab.runtime.disk_queue import DiskQueue
 from pyraft_lab.runtime.virtual_time import VirtualLoop, run_virtually
@@ -55,14 +55,16 @@ class ApplierTrial:
 
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
-        self.right, self.last = _machine(), ORIGIN
+        self.right, self.last = small_machine(), ORIGIN
         self.states = {ORIGIN: self.right.digest()}
         self.answers: dict[LogId, Any] = {}
         self.wrong: list[str] = []
         self.reached = ORIGIN
         self.storage = SlowSnapshots(self.chance)
         self.disk = DiskQueue(self.storage, lambda *_: None)
-        self.applier = Applier(_machine(), self.storage, self.disk, carried_out=self._carried_out, built=self._built)
+        self.applier = Applier(
+            small_machine(), self.storage, self.disk, carried_out=self._carried_out, built=self._built
+        )
 
     async def run(self) -> str:
         """What is wrong, in words; empty if nothing is."""
@@ -116,14 +118,10 @@ class ApplierTrial:
             self.wrong.append(f"up to {at} the answers are {results} instead of {wanted}")
 
     def _built(self, meta: SnapshotMeta, _cause: EventId) -> None:
-        machine = _machine()
+        machine = small_machine()
         machine.restore(self.storage.images[meta])
         if machine.digest() != self.states[meta.last]:
             self.wrong.append(f"the snapshot to {meta.last} holds another state")
-
-
-def _machine() -> Sessions:
-    return Sessions(KeyValue(), expiry=12, most=3)
 
 
 def _build(last: LogId) -> TakeSnapshot:

@@ -49,6 +49,7 @@ RUNS, MOVES, SETTLING, EXPIRY = 24, 120, 2000, 8
 LIMITS = Limits(batches=3, commands=3, bytes=200, read_requests=2, queries=2)
 UNKNOWN = (OutcomeUnknown, NetworkFailed, Fatal)
 """Errors that leave open whether a write happened."""
+POLICIES: Sequence[ReadPolicy] = ("lease", "index")
 KEY = "log"
 """Every write appends a word of its own to this key: so the machine shows what was applied, and in which order."""
 
@@ -95,9 +96,9 @@ class ClientTrial:
 
     def _read(self) -> None:
         self.calls += 1
-        query, policy = f"q{self.calls}", self.chance.choice(("lease", "index"))
-        self.policies[query] = "lease" if policy == "lease" else "index"
-        self._happen(Submit([Read(self.calls, query, self.policies[query])]))
+        query, policy = f"q{self.calls}", self.chance.choice(POLICIES)
+        self.policies[query] = policy
+        self._happen(Submit([Read(self.calls, query, policy)]))
 
     def _give_up(self) -> None:
         """An old call reaches its deadline."""
@@ -211,9 +212,10 @@ class ClientTrial:
                 pass  # an answer that nobody needs does no harm
 
     def _look_at(self, message: object) -> None:
-        for query in message.queries if isinstance(message, ReadMany) else ():
-            wanted = self.policies[query]
-            if isinstance(message, ReadMany) and message.policy != wanted:
+        if not isinstance(message, ReadMany):
+            return
+        for wanted in (self.policies[query] for query in message.queries):
+            if message.policy != wanted:
                 self.wrong.append(f"a read by {wanted} is sent as one by {message.policy}")
 
     def _tell(self, call: int, what: Exception | dict[int, Any]) -> None:

@@ -144,8 +144,7 @@ def _is_compact(node: NodeView) -> Broken:
 
 def _is_held_back(leader: NodeView, id: NodeId) -> bool:
     """Whether the leader sends a member nothing, since it lost acknowledged entries and waits for an operator."""
-    role = leader.state.role
-    progress = role.of(id) if isinstance(role, Leader) else None
+    progress = leader.state.progress_of(id)
     return progress is not None and isinstance(progress.state, Reverted)
 
 

@@ -21,7 +21,7 @@ from pyraft_lab.machine import KeyValue, Sessions
 ENTRIES = 300
 EXPIRY, MOST, CLIENTS = 12, 3, 5
 LATEST = 40
-"""Of so many last commands one may come again."""
+"""How many of the last commands may come again."""
 COMMANDS = ("put", "put", "append", "append", "delete", "cas", "incr", "get")
 
 
@@ -42,14 +42,15 @@ class Sender:
             self.since = index - 1
         self.done = self.chance.randrange(self.done, self.serial + 1) if luck < 0.7 else self.done
         self.serial += 1
-        commands = [encode(self._command()) for _ in range(self.chance.choice((1, 1, 2)))]
+        commands = [encode(self.command()) for _ in range(self.chance.choice((1, 1, 2)))]
         sealed = seal(commands, client=self.id, serial=self.serial, done=self.done, since=self.since)
         if luck > 0.9:
             self.left_out.append(sealed)
             return self.next(index)
         return sealed
 
-    def _command(self) -> dict[str, object]:
+    def command(self) -> dict[str, object]:
+        """A command to one of three keys, with everything that any operation needs."""
         key, text = f"k{self.chance.randrange(3)}", self.chance.choice(("", "a", "b"))
         return {"op": self.chance.choice(COMMANDS), "key": key, "value": text, "old": text, "new": text}
 
@@ -62,7 +63,7 @@ class MachineTrial:
         self.senders = [Sender(client, self.chance) for client in range(1, CLIENTS + 1)]
         self.sent: list[bytes] = []
         self.reference = Reference(expiry=EXPIRY, most=MOST)
-        self.steady, self.copied, self.restored = (_machine() for _ in range(3))
+        self.steady, self.copied, self.restored = (small_machine() for _ in range(3))
         self.is_away = False
 
     def run(self) -> Iterator[str]:
@@ -89,7 +90,7 @@ class MachineTrial:
         if self.sent and luck < 0.25:
             return self.chance.choice(self.sent[-LATEST:])
         if luck < 0.3:
-            return encode(self.senders[0]._command())  # noqa: SLF001
+            return encode(self.senders[0].command())
         self.sent.append(self.chance.choice(self.senders).next(index))
         return self.sent[-1]
 
@@ -106,7 +107,8 @@ class MachineTrial:
             yield f"a restored snapshot is another machine, before entry {index}"
 
 
-def _machine() -> Sessions:
+def small_machine() -> Sessions:
+    """A machine that soon forgets sessions."""
     return Sessions(KeyValue(), expiry=EXPIRY, most=MOST)
 
 

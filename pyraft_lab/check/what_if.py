@@ -67,7 +67,7 @@ AS_COMPARED = "answers say what was compared"
 ASKED: RequestId = 0
 """The id of a request that nobody has made."""
 EVERY = 16
-"""One state of so many is asked even if one of its shape was asked before."""
+"""Every 16th record is asked even if a state of its shape was asked before."""
 Broken = Iterator[tuple[str, str]]
 
 
@@ -165,7 +165,7 @@ class Asked(Struct, frozen=True, kw_only=True):
             yield READS_ARE_FRESH, f"{where} would be served at {served}, and must see {least}"
 
     def _requests(self, leader: Leader) -> Broken:
-        """Whoever transfers its leadership, or has lost its quorum, takes no requests (dissertation §3.10, §6.2)."""
+        """A leader that transfers leadership, or has lost its quorum, takes no requests (dissertation §3.10, §6.2)."""
         is_lost = self.state.config.check_quorum and has_lost_lease(self.state)
         if leader.transfer is None and not is_lost:
             return
@@ -199,14 +199,14 @@ class Asked(Struct, frozen=True, kw_only=True):
         where = f"node {self.state.id}, of node {one.peer}"
         accepted = AppendAccepted(vote=self.state.vote, matched=at, round=one.since_round)
         after = self._step(Receive(one.peer, accepted)).after
-        counted = _of(after, one.peer)
+        counted = after.progress_of(one.peer)
         if counted is None:
             return
         left = counted.state.inflight if isinstance(counted.state, Replicate) else ()
         if counted.next > at.index + 1 and not {*window.inflight[1:]} <= {*left}:
             yield LIMITS_HOLD, f"{where}, would count {left} as on their way, and {window.inflight[1:]} are"
         refused = AppendRefused(vote=self.state.vote, prev=at, hint=LogId(0, 0, 0), round=leader.round)
-        late = _of(self._step(Receive(one.peer, refused), after).after, one.peer)
+        late = self._step(Receive(one.peer, refused), after).after.progress_of(one.peer)
         if late is not None and late.matched < counted.matched:
             yield COUNTS_ANSWERS, f"{where}, would forget {counted.matched} for a refusal sent before"
 
@@ -217,7 +217,7 @@ class Asked(Struct, frozen=True, kw_only=True):
             return
         allowed = self._step(AllowRevert(ASKED, one.peer)).after
         refused = AppendRefused(vote=self.state.vote, prev=at, hint=ORIGIN, round=leader.round, empty=True)
-        left = _of(self._step(Receive(one.peer, refused), allowed).after, one.peer)
+        left = self._step(Receive(one.peer, refused), allowed).after.progress_of(one.peer)
         if left is not None and left.matched and not isinstance(one.state, SendSnapshot | Reverted):
             yield COUNTS_ANSWERS, f"node {self.state.id} would count {left.matched} of node {one.peer}, which lost it"
 
@@ -267,10 +267,6 @@ def books_are_right(state: RaftState) -> Broken:
     configs = tuple(entry.index for entry in entries if isinstance(entry.payload, Configuration))
     if log.configs != configs:
         yield LIMITS_HOLD, f"node {state.id} looks for memberships at {log.configs}, and they are at {configs}"
-
-
-def _of(state: RaftState, peer: NodeId) -> Progress | None:
-    return state.role.of(peer) if isinstance(state.role, Leader) else None
 
 
 def _acknowledged(step: Step) -> Iterator[LogId]:

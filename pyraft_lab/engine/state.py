@@ -301,6 +301,10 @@ class RaftState(Struct, frozen=True, kw_only=True, gc=False):
         """``follower``, ``learner``, ``precandidate``, ``candidate`` or ``leader``."""
         return cast("RoleName", type(self.role).__name__.lower())
 
+    def progress_of(self, peer: NodeId) -> "Progress | None":
+        """What this node, if it leads, knows about a peer; ``None`` if it does not lead or has no such peer."""
+        return self.role.of(peer) if isinstance(self.role, Leader) else None
+
     @property
     def leader(self) -> NodeId:
         """The leader this node knows; 0 if it knows none."""

@@ -120,5 +120,5 @@ def outcome(span: Span, step: Step) -> str:
 
 def _matched(state: RaftState, peer: NodeId) -> Index:
     """How far a leader knows a peer's log to be like its own."""
-    progress = state.role.of(peer) if isinstance(state.role, Leader) else None
+    progress = state.progress_of(peer)
     return progress.matched if progress is not None else 0

@@ -50,6 +50,18 @@ async def until(fact):
 
 def sheet(tab):
     return dict(map(tuple, tab.now.get("sheet", [])))
+
+async def leader_and_follower():
+    ann = Tab("ann")
+    await until(lambda: sheet(ann).get("role") == "leader")
+    bob = Tab("bob")
+    await until(lambda: sheet(bob).get("members") == "{1,2}")
+    return ann, bob
+
+async def leave(*tabs):
+    for tab in tabs:
+        tab.seat.leave()
+    await asyncio.wait([tab.task for tab in tabs])
 """
 
 
@@ -62,10 +74,7 @@ def told(script: str) -> list[str]:
 def test_two_tabs_are_nodes_of_one_room_and_a_reloaded_one_takes_a_new_number() -> None:
     script = """
 async def main():
-    ann = Tab("ann")
-    await until(lambda: sheet(ann).get("role") == "leader")
-    bob = Tab("bob")
-    await until(lambda: sheet(bob).get("members") == "{1,2}")
+    ann, bob = await leader_and_follower()
     print(ann.now["node"], bob.now["node"], sheet(bob)["role"])
     bob.seat.leave()
     await bob.task
@@ -75,9 +84,7 @@ async def main():
     print(again.now["node"], bob.now["over"])
     opened = next(one for one in ann.labs if one["type"] == "open")
     print(opened["told"]["header"]["title"], any(b"ann" in payload for payload in RETAINED.values()))
-    ann.seat.leave()
-    again.seat.leave()
-    await asyncio.wait([ann.task, again.task])
+    await leave(ann, again)
 
 asyncio.run(main())
 """
@@ -87,10 +94,7 @@ asyncio.run(main())
 def test_a_hidden_tab_gives_its_leadership_away_and_stands_for_no_election() -> None:
     script = """
 async def main():
-    ann = Tab("ann")
-    await until(lambda: sheet(ann).get("role") == "leader")
-    bob = Tab("bob")
-    await until(lambda: sheet(bob).get("members") == "{1,2}")
+    ann, bob = await leader_and_follower()
     ann.seat.hide(True)
     await until(lambda: sheet(bob).get("role") == "leader")
     print(ann.player.may_stand, sheet(bob)["role"])
@@ -100,9 +104,7 @@ async def main():
     ann.seat.hide(False)
     await until(lambda: sheet(ann).get("role") == "leader")
     print(ann.player.may_stand)
-    for tab in (bob, ann):
-        tab.seat.leave()
-    await asyncio.wait([ann.task, bob.task])
+    await leave(bob, ann)
 
 asyncio.run(main())
 """
@@ -122,9 +124,7 @@ async def main():
     leader.task.cancel()
     await until(lambda: any(sheet(tab).get("role") == "leader" for tab in others))
     print([tab.player.may_stand for tab in others])
-    for tab in others:
-        tab.seat.leave()
-    await asyncio.wait([tab.task for tab in others])
+    await leave(*others)
 
 asyncio.run(main())
 """
@@ -134,10 +134,7 @@ asyncio.run(main())
 def test_a_tab_that_is_late_again_and_again_leaves_it_to_others_to_lead_until_it_is_on_time() -> None:
     script = """
 async def main():
-    ann = Tab("ann")
-    await until(lambda: sheet(ann).get("role") == "leader")
-    bob = Tab("bob")
-    await until(lambda: sheet(bob).get("members") == "{1,2}")
+    ann, bob = await leader_and_follower()
     for late in (9.0, 9.0, 9.0, 0.0):
         ann.refreshed(late)
     print(ann.player.may_stand)
@@ -147,9 +144,7 @@ async def main():
     for _ in range(5):
         ann.refreshed(0.0)
     print(ann.player.may_stand)
-    for tab in (bob, ann):
-        tab.seat.leave()
-    await asyncio.wait([ann.task, bob.task])
+    await leave(bob, ann)
 
 asyncio.run(main())
 """

@@ -333,6 +333,6 @@ def leadership(state: RaftState) -> Leader:
 
 def progress(state: RaftState, peer: NodeId) -> Progress:
     """What a leader knows of a peer."""
-    known = leadership(state).of(peer)
+    known = state.progress_of(peer)
     assert known is not None, f"node {peer} is not replicated to"
     return known

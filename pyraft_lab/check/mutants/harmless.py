@@ -33,7 +33,7 @@ HARMLESS: Sequence[Harmless] = (
         why="""
         A follower that is removed from the voters goes on as one, in name, until its leader's next message. It does not
         campaign: ``may_campaign`` is asked by whatever begins a campaign, and not the role. It becomes a voter again
-        only by an entry that its leader sends; whoever hears from a leader takes the role that its membership says
+        only by an entry that its leader sends; a node that hears from a leader takes the role that its membership says
         (``follow``) before it reads the entry, so its election timer is set as for any other learner.
         """,
         edit=Edit(

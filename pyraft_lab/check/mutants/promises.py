@@ -244,7 +244,7 @@ PROMISES: Sequence[CodeMutant] = (
         part="engine",
         description="purges entries that follow a snapshot which it is sending",
         section="§7",
-        hint="whoever gets the snapshot needs them next",
+        hint="the peer that gets the snapshot needs them next",
         edit=Edit(
             "pyraft_lab.engine.rules:purge_upto",
             "min(upto, needed_after(state))",

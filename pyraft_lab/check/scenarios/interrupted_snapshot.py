@@ -20,7 +20,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from pyraft_lab.engine.messages import SnapshotRequest, SnapshotResponse
-from pyraft_lab.engine.state import Leader, SendSnapshot
+from pyraft_lab.engine.state import SendSnapshot
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import Timeout
 from pyraft_lab.sim.conditions import Purpose, Weather, chance
@@ -92,8 +92,7 @@ class InterruptedSnapshotScenario(Struct, frozen=True):
 def _is_arriving(sim: Simulation, node: NodeId) -> bool:
     """Whether a part of a snapshot has arrived at a server, its leader knows that, and more is to come."""
     incoming, leader = sim.nodes[node].state.incoming, sim.leader
-    role = None if leader is None else sim.nodes[leader].state.role
-    progress = role.of(node) if isinstance(role, Leader) else None
+    progress = None if leader is None else sim.nodes[leader].state.progress_of(node)
     if incoming is None or progress is None or not isinstance(progress.state, SendSnapshot):
         return False
     return 0 < progress.state.offset <= incoming.offset < incoming.meta.size
