@@ -41,6 +41,8 @@ from pyraft_lab.trace.record import Kind
 from pyraft_lab.trace.trace import Trace
 
 T = TypeVar("T")
+PATIENCE = 5.0
+"""Seconds for which a change of the membership is asked again while leaders refuse it."""
 
 
 class LocalCluster(Cluster):
@@ -210,11 +212,15 @@ class LocalCluster(Cluster):
         await self._by_leader(lambda raft: raft.trigger.allow_next_revert(node))
 
     async def _by_leader(self, act: Callable[[Raft], Awaitable[T]]) -> T:
-        """Run ``act`` on the leader; retry on the new leader if leadership changed just before."""
-        try:
-            return await act(self.raft(await self.wait_leader()))
-        except NotLeader:
-            return await act(self.raft(await self.wait_leader()))
+        """Run ``act`` on the leader; while it is refused, which changes nothing, try again for :data:`PATIENCE`."""
+        end = asyncio.get_running_loop().time() + PATIENCE
+        while True:
+            try:
+                return await act(self.raft(await self.wait_leader()))
+            except NotLeader:  # the leadership moved just before, or the leader must hear from its quorum first
+                if asyncio.get_running_loop().time() > end:
+                    raise
+            await asyncio.sleep(0.02)
 
     # Step by step
 

@@ -84,11 +84,14 @@ class NodeLifecycle:
             raise
         self.driver, self.endpoint = driver, endpoint
         self._running = asyncio.create_task(self._run(driver, endpoint), name=f"raft node {self.id}")
+        self._running.add_done_callback(lambda _: driver.began.set())  # cancelled with its whole loop, it never begins
         try:
             await driver.began.wait()
         except asyncio.CancelledError:
             await driver.began.wait()  # only a task that has started can finish
             await _stop(self._running)
+            if self._running.cancelled():  # it never began
+                await self._close(driver, endpoint, Stopped(self.id))
             raise
         company, self._company = self._company or [], None
         for work in company:
@@ -96,19 +99,23 @@ class NodeLifecycle:
 
     async def _run(self, driver: Driver, endpoint: Endpoint) -> None:
         """Run the driver; at its end fail every waiting call and close everything, whatever the reason."""
+        reason: Fatal = Stopped(self.id)
         try:
             await driver.run(endpoint)
         except BaseException as ended:  # noqa: BLE001 (it is told to everybody who waits)
-            self.ended = cause_of_death(self.id, ended)
+            reason = cause_of_death(self.id, ended)
         finally:
-            self.ended = self.ended or Stopped(self.id)
-            driver.requests.fail(self.ended)
-            self._changed()
-            _release(self._machine.machine, is_unused=driver.applier.applied == ORIGIN)
-            try:
-                await endpoint.close()
-            finally:
-                await self._use.end()
+            await self._close(driver, endpoint, reason)
+
+    async def _close(self, driver: Driver, endpoint: Endpoint, reason: Fatal) -> None:
+        self.ended = reason
+        driver.requests.fail(reason)
+        self._changed()
+        _release(self._machine.machine, is_unused=driver.applier.applied == ORIGIN)
+        try:
+            await endpoint.close()
+        finally:
+            await self._use.end()
 
     async def shutdown(self) -> None:
         """End the node, from any loop; a second call is no error, and before the start it does nothing."""

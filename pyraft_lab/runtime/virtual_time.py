@@ -68,6 +68,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         for act in (*soon, *late):
             super().call_soon(act)
 
+    def resume_all(self) -> None:
+        """Resume every suspended part."""
+        for part in tuple(self._suspended):
+            self.resume(part)
+
     def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> Handle:  # type: ignore[override]
         """As any loop, unless the part of ``context`` is suspended when the callback is due."""
         due = _Due(self._suspended, 0, callback, args, copy_context() if context is None else context)
@@ -133,6 +138,10 @@ class _Due:
 
 
 def run_virtually(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end in virtual time, on a loop of its own."""
-    with loop_set_aside(), asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        return runner.run(work)
+    """Run a coroutine to its end in virtual time, on a loop of its own; parts still suspended are resumed at the end."""
+    loop = VirtualLoop()
+    with loop_set_aside(), asyncio.Runner(loop_factory=lambda: loop) as runner:
+        try:
+            return runner.run(work)
+        finally:
+            loop.resume_all()  # what is left is cancelled, and must be able to end

@@ -1,4 +1,5 @@
 import asyncio
+import itertools
 import threading
 from pathlib import Path
 
@@ -80,6 +81,30 @@ async def test_a_learner_joins_and_becomes_a_voter() -> None:
         done = await cluster.change_membership({leader, 4})
         assert done.membership is not None
         assert done.membership.configs == (frozenset({leader, 4}),)
+
+
+async def test_a_change_is_asked_again_while_its_leader_has_no_touch_with_the_quorum() -> None:
+    async with LocalCluster(3, config=CALM) as cluster:
+        leader = await cluster.wait_leader(20)
+        for follower in {1, 2, 3} - {leader}:
+            cluster.pause(follower)
+        for number in itertools.count():  # until the lease is over
+            try:
+                async with asyncio.timeout(0.1):
+                    await cluster.raft(leader).client_write({"op": "put", "key": "x", "value": number})
+            except TimeoutError:
+                continue
+            except NotLeader as refused:
+                assert "lost touch" in str(refused)
+                break
+        change = asyncio.create_task(cluster.change_membership({leader}))
+        await asyncio.sleep(0.2)
+        assert not change.done()
+        for follower in {1, 2, 3} - {leader}:
+            cluster.resume(follower)
+        done = await change
+        assert done.membership is not None
+        assert done.membership.configs == (frozenset({leader}),)
 
 
 async def test_a_learner_that_never_answered_has_not_caught_up_however_short_the_log() -> None:

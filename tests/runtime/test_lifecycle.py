@@ -12,6 +12,7 @@ from pyraft_lab.machine import Counter, KeyValue, Sessions
 from pyraft_lab.network.base import Endpoint, Mailbox, MemoryNetwork
 from pyraft_lab.runtime.cluster import LocalCluster
 from pyraft_lab.runtime.raft import Raft
+from pyraft_lab.runtime.virtual_time import run_virtually
 from pyraft_lab.storage.base import Storage
 from pyraft_lab.storage.memory import MemoryStorage
 from pyraft_lab.storage.sqlite import SqliteStorage
@@ -222,3 +223,24 @@ async def test_a_disk_that_cannot_be_read_is_no_end(tmp_path: Path) -> None:
     await raft.initialize({1})
     assert await counted(raft) == 1
     await raft.shutdown()
+
+
+@pytest.mark.parametrize("turns", range(12))
+def test_a_loop_that_ends_in_the_middle_of_a_start_ends(turns: int, tmp_path: Path) -> None:
+    disk = SqliteStorage(tmp_path)
+
+    async def leave() -> None:
+        raft = Raft(1, config=ALONE, storage=disk, machine=Counter())
+        starting.append(asyncio.create_task(raft.start()))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+
+    async def again() -> None:
+        raft = Raft(1, config=ALONE, storage=SqliteStorage(tmp_path), machine=Counter())
+        await raft.start()  # refused, if anything held the directory
+        await raft.shutdown()
+
+    starting: list[asyncio.Task[None]] = []
+    run_virtually(leave())  # an endless wait would be an error there
+    assert starting[0].done()
+    run_virtually(again())

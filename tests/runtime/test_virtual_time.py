@@ -68,3 +68,30 @@ async def _suspended() -> list[str]:
 
 def test_a_part_that_resumes_handles_what_came_in_before_what_expired() -> None:
     assert run_virtually(_suspended()) == ["asked at 2.5", "timer at 2.5"]
+
+
+@pytest.mark.parametrize("raised", [KeyboardInterrupt, ValueError, asyncio.CancelledError])
+def test_an_end_while_a_part_is_suspended_raises_its_own_reason(raised: type[BaseException]) -> None:
+    ended = []
+
+    async def wait() -> None:
+        try:
+            await asyncio.sleep(5)
+        finally:
+            await asyncio.sleep(0.1)  # as a node closes its connection
+            ended.append("closed")
+
+    async def fail() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        PART.set(1)
+        waiting = asyncio.create_task(wait())
+        PART.set(0)
+        await asyncio.sleep(1)
+        loop.suspend(1)
+        assert not waiting.done()
+        raise raised
+
+    with pytest.raises(raised):
+        run_virtually(fail())
+    assert ended == ["closed"]

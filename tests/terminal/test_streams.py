@@ -128,6 +128,7 @@ def interrupted(words: list[str], sign: str) -> tuple[list[str], list[int]]:
     finally:
         if group(process.pid):
             os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()  # a failure here is none of the next test
 
 
 def group(leader: int) -> list[int]:
