@@ -41,7 +41,7 @@ from pyraft_lab.trace.record import Kind
 from pyraft_lab.trace.trace import Trace
 
 T = TypeVar("T")
-PATIENCE = 5.0
+CHANGE_TIMEOUT = 5.0
 """Seconds for which a change of the membership is asked again while leaders refuse it."""
 
 
@@ -212,8 +212,8 @@ class LocalCluster(Cluster):
         await self._by_leader(lambda raft: raft.trigger.allow_next_revert(node))
 
     async def _by_leader(self, act: Callable[[Raft], Awaitable[T]]) -> T:
-        """Run ``act`` on the leader; while it is refused, which changes nothing, try again for :data:`PATIENCE`."""
-        end = asyncio.get_running_loop().time() + PATIENCE
+        """Run ``act`` on the leader; while it is refused, which changes nothing, try again for :data:`CHANGE_TIMEOUT`."""
+        end = asyncio.get_running_loop().time() + CHANGE_TIMEOUT
         while True:
             try:
                 return await act(self.raft(await self.wait_leader()))

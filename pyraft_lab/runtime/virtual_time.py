@@ -138,7 +138,7 @@ class _Due:
 
 
 def run_virtually(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end in virtual time, on a loop of its own; parts still suspended are resumed at the end."""
+    """Run a coroutine to its end in virtual time, on a loop of its own; suspended parts are resumed at the end."""
     loop = VirtualLoop()
     with loop_set_aside(), asyncio.Runner(loop_factory=lambda: loop) as runner:
         try:

