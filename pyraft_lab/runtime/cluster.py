@@ -212,7 +212,7 @@ class LocalCluster(Cluster):
         await self._by_leader(lambda raft: raft.trigger.allow_next_revert(node))
 
     async def _by_leader(self, act: Callable[[Raft], Awaitable[T]]) -> T:
-        """Run ``act`` on the leader; while it is refused, which changes nothing, try again for :data:`CHANGE_TIMEOUT`."""
+        """Run ``act`` on the leader; refused (nothing has changed), repeat it for :data:`CHANGE_TIMEOUT`."""
         end = asyncio.get_running_loop().time() + CHANGE_TIMEOUT
         while True:
             try:
