@@ -60,11 +60,11 @@ from pyraft_lab.pending_requests import EMPTY, Outcome, PendingRequests, grace
 from pyraft_lab.runtime.applier import Applier, Work
 from pyraft_lab.runtime.disk_queue import DiskQueue
 from pyraft_lab.runtime.metrics import NONE, alarms_after
-from pyraft_lab.runtime.recorder import Recorder, Sent
+from pyraft_lab.runtime.recorder import Recorder
 from pyraft_lab.runtime.requests import OpenRequests
 from pyraft_lab.runtime.timers import Timers
 from pyraft_lab.storage.base import Storage
-from pyraft_lab.trace.record import EventId, Fate, Kind, MessageId
+from pyraft_lab.trace.record import EventId, Fate, Flight, Kind, MessageId
 
 log = logging.getLogger(__name__)
 MAX_ENVELOPES = 512
@@ -97,9 +97,9 @@ class Driver:
         self.endpoint: Endpoint | None = None
         self.changed: Callable[[], None] = lambda: None
         self._storage, self._reporter = storage, reporter
-        self._sent: list[Sent] = []
+        self._sent: list[Flight] = []
         self._leaving: list[tuple[NodeId, Envelope]] = []
-        self._is_turning = False
+        self._is_turning = self._is_left_out = False
         self._ended: list[Outcome] = []
         self._awake = asyncio.Event()
         self._told: deque[tuple[Event, EventId | None]] = deque()
@@ -260,11 +260,12 @@ class Driver:
         step = with_overdue(self.engine.step(self.state, event), overdue)
         self.state, self.raised = step.after, alarms_after(self.raised, step)
         id = self._reporter.event()
-        self._is_turning = True
+        self._is_turning, self._is_left_out = True, self._reporter.leaves_out(step, id)
         self._carry_out(step, id, received)
-        self._is_turning = False
-        if self._reporter.is_on:
+        if not self._is_left_out:
             self._reporter.record_step(step, id=id, cause=cause, message=received, sent=self._sent, ended=self._ended)
+        self._is_turning = self._is_left_out = False
+        if self._sent or self._ended:
             self._sent, self._ended = [], []
         self._send_off()
 
@@ -315,7 +316,7 @@ class Driver:
 
     def _settle(self, outcomes: Sequence[Outcome]) -> None:
         self.requests.settle(outcomes)
-        if self._reporter.tells_messages:
+        if self._reporter.tells_messages and not self._is_left_out:
             self._ended += outcomes
 
     def _send(self, command: Send | SendChunk, cause: EventId, received: MessageId | None) -> None:
@@ -337,8 +338,8 @@ class Driver:
         self._queue_message(command.dst, Envelope(self._reporter.message(), cause, command.request(data)))
 
     def _queue_message(self, dst: NodeId, envelope: Envelope, received: MessageId | None = None) -> None:
-        if self._reporter.tells_messages:
-            self._sent.append(Sent(dst, envelope, received, self._reporter.now()))
+        if self._reporter.tells_messages and not self._is_left_out:
+            self._sent.append(self._reporter.flight(self.state.id, dst, envelope, received))
         self._leaving.append((dst, envelope))
         if not self._is_turning:
             self._send_off()

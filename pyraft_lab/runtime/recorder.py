@@ -10,8 +10,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
-from msgspec import Struct
-
 from pyraft_lab.arguments import at_least, functions
 from pyraft_lab.engine.commands import Alarm
 from pyraft_lab.engine.events import Boot
@@ -39,15 +37,6 @@ Observer = Callable[[Record], None]
 Level = Literal["off", "protocol", "steps", "full"]
 SLOW = 0.1
 """Seconds after which a call of an observer is slow: two of them already delay the heartbeats."""
-
-
-class Sent(Struct, frozen=True, gc=False):
-    """A message that left at ``time``; ``received`` is the message that was received just before."""
-
-    dst: NodeId
-    envelope: Envelope
-    received: MessageId | None
-    time: float
 
 
 class Recorder:
@@ -128,6 +117,25 @@ class Recorder:
             id = self.event()
             self._emit(Record(id=id, time=self.now(), kind=kind, node=node, peer=peer, message=message, detail=detail))
 
+    def leaves_out(self, step: Step, id: EventId) -> bool:
+        """Whether the level leaves out a step, the event ``id``; it then costs no more than this decision."""
+        if not self.is_on:
+            return True
+        return (self._level == "protocol" or id % self.sample != 0) and not is_notable(step)
+
+    def flight(self, src: NodeId, dst: NodeId, envelope: Envelope, received: MessageId | None) -> Flight:
+        """A message that leaves now; ``received`` is the message that was received just before."""
+        message = envelope.message
+        return Flight(
+            id=envelope.id,
+            src=src,
+            dst=dst,
+            message=message,
+            sent=self.now(),
+            cause=envelope.cause,
+            reply_to=reply_to(message, received),
+        )
+
     def record_step(
         self,
         step: Step,
@@ -135,15 +143,10 @@ class Recorder:
         id: EventId,
         cause: EventId | None,
         message: MessageId | None,
-        sent: Sequence[Sent],
+        sent: Sequence[Flight],
         ended: Sequence[Outcome],
     ) -> None:
-        """Record a node's turn: the received message, the messages sent since the last turn, and finished requests.
-
-        A step that the level leaves out costs no more than that decision.
-        """
-        if not (self._level != "protocol" and id % self.sample == 0) and not is_notable(step):
-            return
+        """Record a node's turn: the received message, the messages sent since the last turn, and finished requests."""
         self._emit(
             record_step(
                 step,
@@ -152,7 +155,7 @@ class Recorder:
                 kind=_kind(step),
                 cause=cause,
                 message=message,
-                sent=[_flight(step.after.id, one) for one in sent],
+                sent=sent,
                 replies=[_reply(outcome, step.after.id) for outcome in ended],
             )
         )
@@ -200,19 +203,6 @@ def _kind(step: Step) -> Kind:
         return kind_of(step.event)
     lived = step.before.log.last != ORIGIN or step.before.term > 0
     return Kind.RESTART if lived else Kind.BOOT
-
-
-def _flight(src: NodeId, sent: Sent) -> Flight:
-    envelope = sent.envelope
-    return Flight(
-        id=envelope.id,
-        src=src,
-        dst=sent.dst,
-        message=envelope.message,
-        sent=sent.time,
-        cause=envelope.cause,
-        reply_to=reply_to(envelope.message, sent.received),
-    )
 
 
 def _reply(outcome: Outcome, node: NodeId) -> Reply:

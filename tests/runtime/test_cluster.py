@@ -7,6 +7,7 @@ import pytest
 
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.membership import RemoveLearners
+from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import (
     BadCommand,
     ConfigError,
@@ -19,7 +20,10 @@ from pyraft_lab.errors import (
 )
 from pyraft_lab.machine import Counter
 from pyraft_lab.network import broker
+from pyraft_lab.network.codec import Envelope
 from pyraft_lab.runtime.cluster import LocalCluster
+from pyraft_lab.runtime.recorder import Level, Recorder
+from pyraft_lab.trace.record import Flight, MessageId
 
 CALM = Config(election_timeout=(0.6, 1.2), heartbeat_interval=0.1)
 NETWORKS = ["memory", "mqtt"]
@@ -255,3 +259,23 @@ async def test_messages_that_are_lost_while_a_cluster_closes_kill_nobody() -> No
             rafts = dict(cluster.nodes)
         assert {type(raft.metrics.running) for raft in rafts.values()} == {Stopped}
         assert [record.id for record in cluster.trace.records] == list(range(len(cluster.trace)))
+
+
+@pytest.mark.parametrize("level", ["protocol", "full"])
+async def test_a_step_that_the_level_leaves_out_makes_no_record_of_its_messages(
+    level: Level, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, flight = list[str](), Recorder.flight
+
+    def count(self: Recorder, src: NodeId, dst: NodeId, envelope: Envelope, received: MessageId | None) -> Flight:
+        made.append(type(envelope.message).__name__)
+        return flight(self, src, dst, envelope, received)
+
+    async with LocalCluster(3, config=CALM, level=level) as cluster:
+        await cluster.wait_leader(20)
+        cluster.freeze()  # an election would be recorded
+        monkeypatch.setattr(Recorder, "flight", count)
+        for number in range(20):
+            await cluster.client.write({"op": "put", "key": "x", "value": number})
+        monkeypatch.undo()
+    assert ("AppendRequest" in made) is (level == "full")

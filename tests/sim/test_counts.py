@@ -16,7 +16,7 @@ from pyraft_lab.engine.log import Entry, Normal
 from pyraft_lab.engine.state import Leader, Step
 from pyraft_lab.engine.timers import HEARTBEAT, retry
 from pyraft_lab.engine.types import LogId
-from pyraft_lab.runtime.recorder import Recorder, Sent
+from pyraft_lab.runtime.recorder import Recorder
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.trace.record import Record
 from pyraft_lab.trace.tables import PIECE, table_of
@@ -158,35 +158,18 @@ def test_a_heartbeat_that_changes_nothing_keeps_the_role_it_had() -> None:
     assert sum(same) > 0.9 * len(same) > 10
 
 
-class Unasked:
-    """What was sent, if nobody may look at it."""
-
-    def __iter__(self) -> Iterator[Sent]:
-        raise AssertionError("a step that is left out needs no records of its messages")
-
-    def __len__(self) -> int:
-        raise AssertionError("a step that is left out needs no records of its messages")
-
-    def __getitem__(self, place: object) -> Sent:
-        raise AssertionError("a step that is left out needs no records of its messages")
-
-
-def test_a_step_that_is_not_recorded_builds_no_record_of_its_messages() -> None:
-    kept: list[Record] = []
-    recorder = Recorder([kept.append], level="protocol")
+def test_a_step_that_is_not_notable_is_left_out_before_its_messages_are_recorded() -> None:
+    recorder = Recorder([list[Record]().append], level="protocol")
     sim = Simulation(nodes=3, seed=7)
     sim.run_until(lambda s: s.leader)
     sim.run(0.5)
     routine = [
         step for step in steps(sim) if isinstance(step.event, Fire) and step.event.timer in (HEARTBEAT, retry(2))
     ]
-    for step in routine:
-        recorder.record_step(step, id=1, cause=None, message=None, sent=Unasked(), ended=())  # type: ignore[arg-type]
     assert routine
-    assert not kept
-    boot = next(step for step in steps(sim) if isinstance(step.event, Boot))
-    recorder.record_step(boot, id=2, cause=None, message=None, sent=(), ended=())
-    assert len(kept) == 1
+    assert all(recorder.leaves_out(step, 1) for step in routine)
+    assert not recorder.leaves_out(next(step for step in steps(sim) if isinstance(step.event, Boot)), 2)
+    assert Recorder().leaves_out(routine[0], 1), "nobody observes"
 
 
 def test_values_of_the_engine_are_no_work_for_the_garbage_collector() -> None:
