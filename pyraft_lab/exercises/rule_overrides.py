@@ -54,6 +54,11 @@ class Table:
                 self._overruled[name].exceptions = exceptions
             return None
 
+    def forget(self) -> None:
+        """Follow the rules again, without exceptions; steps taken before are no longer taken again as they were."""
+        for rule in self._overruled.values():
+            rule.exceptions = {}
+
 
 def _named(rules: Rules) -> dict[str, Callable[..., Any]]:
     return structs.asdict(rules)
