@@ -271,11 +271,13 @@ def _release(turn: Turn, request: RequestId, *, is_uncertain: bool) -> Sequence[
 def _turn_elsewhere(turn: Turn, node: NodeId, error: Exception) -> None:
     """Follow a hint at once; without one, or if hints form a circle, wait for the election.
 
-    A hint at a silent node is like none until the others had their turn.
+    A hint at a silent node is like none until the others had their turn, or ``MOST_TRIED`` of them: in a large cluster
+    all others together take longer than most calls wait.
     """
     failures = turn.state.failures + 1
     turn.know(failures=failures)
-    known = {*turn.state.nodes} - turn.state.to_skip - {node}
+    passed_over = turn.state.to_skip & {one.node for one in turn.state.tried}
+    known = {*turn.state.nodes} - passed_over - {node}
     match error:
         case NotLeader(leader=hint) if hint in known and failures % 3:
             turn.know(leader=hint)

@@ -79,6 +79,7 @@ class Player:
         self._table = Table(RAFT)
         self._inbox: list[HeldEvent] = []
         self._passed: set[MessageId] = set()
+        self._overruled: MessageId | None = None
         self._silence = False
         self._node: NodeId = 0
         self._raft: Raft | None = None
@@ -137,6 +138,8 @@ class Player:
     def __call__(self, record: Record) -> None:
         """Note the node's state, which messages it has handled, and whether its election timer fired."""
         self.state = self.state if record.step is None else record.step.after
+        if record.message is not None and record.message == self._overruled:
+            self._table.forget()  # the answer was for this message: a rule may be asked the same about later ones
         if record.message in self._passed:
             self._passed.discard(record.message)
             self._news.set()
@@ -190,6 +193,7 @@ class Player:
         assert choice is not None, "it was marked"
         if choice.rulings is None:
             return given.question.about == "silence"
+        self._table.forget()
         return self._table.overrule(own, choice.rulings) is not None
 
     def _carry_out(self, waiting: HeldEvent, given: Mark) -> None:
@@ -197,6 +201,7 @@ class Player:
         self.asked = None
         if waiting.envelope is not None:
             self._inbox.remove(waiting)
+            self._overruled = waiting.envelope.id
             self._pass(waiting)
         else:
             self._silence = False

@@ -1,7 +1,9 @@
 """A table of rules with exceptions: for one question, and only for that one, a rule returns the given answer.
 
 Every decision of Raft is a function in :class:`~pyraft_lab.engine.rules.Rules`; so an answer by hand is an exception
-to one of them. The table stays a function: the same state and the same message get the same answer from then on.
+to one of them. The table stays a function: the same state and the same message get the same answer from then on. In a
+simulation that holds in every branch of time; a live node, which goes through no moment twice, forgets each exception
+with the message that it was for.
 """
 
 from collections.abc import Callable, Mapping
@@ -53,6 +55,11 @@ class Table:
             for name, exceptions in before.items():
                 self._overruled[name].exceptions = exceptions
             return None
+
+    def forget(self) -> None:
+        """Follow the rules without exceptions; a step that was taken with some is not taken again as it was."""
+        for rule in self._overruled.values():
+            rule.exceptions = {}
 
 
 def _named(rules: Rules) -> dict[str, Callable[..., Any]]:

@@ -8,53 +8,37 @@ from pathlib import Path
 import pytest
 
 from pyraft_lab.classroom.bots import Bots
-from pyraft_lab.classroom.seat import RoomAddress, take_seat
+from pyraft_lab.classroom.seat import RoomAddress
 from pyraft_lab.classroom.teacher_commands import TeacherCommands, carried_out
 from pyraft_lab.engine.types import NodeId
-from pyraft_lab.exercises.player import Player
+from pyraft_lab.exercises.question import Question
 from pyraft_lab.network import broker
 from pyraft_lab.runtime.metrics import leader_of
 from pyraft_lab.runtime.remote import Remote
 from pyraft_lab.runtime.room import Playing, Room
+from tests.classroom.learners import Learner, Script
 
 CLASS = 5
 LONGEST = 240  # seconds for the whole lesson on a busy machine
 
 
-class Seat:
-    """A learner with a connection of their own, who answers every question, sometimes wrongly."""
+def wrong_at(number: int) -> Script:
+    """Every answer is right, except one."""
 
-    def __init__(self, url: str, disk: Path, *, wrong_at: int) -> None:
-        self.player, self.stop, self.node = Player(), asyncio.Event(), NodeId(0)
-        self._url, self._disk, self._wrong_at = url, disk, wrong_at
+    def answer(before: int, asked: Question) -> str:
+        words = [choice.answer for choice in asked.choices]
+        wrong = next((word for word in words if word not in asked.right), words[0])
+        return wrong if before == number else min(asked.right)
 
-    async def sit(self) -> None:
-        async with Remote.connect(self._url, cluster="lesson") as remote:
-            await remote.catch_up()
-            answering = asyncio.create_task(self._answer())
-            place = RoomAddress(broker=self._url, cluster="lesson")
-            await take_seat(place, remote, self._disk, self.stop, told=self._told, player=self.player)
-            answering.cancel()
-
-    def _told(self, node: NodeId) -> None:
-        self.node = node
-
-    async def _answer(self) -> None:
-        while True:
-            await asyncio.sleep(0.02)
-            if (asked := self.player.asked) is not None:
-                words = [choice.answer for choice in asked.question.choices]
-                wrong = next((word for word in words if word not in asked.question.right), words[0])
-                is_wrong = len(self.player.marks) == self._wrong_at
-                await self.player.answer(wrong if is_wrong else min(asked.question.right))
+    return answer
 
 
-async def lesson(url: str, disks: Path) -> tuple[list[Seat], dict[str, str]]:
+async def lesson(url: str, disks: Path) -> tuple[list[Learner], dict[str, str]]:
     """The whole plan; the seats, and what the room said to each command."""
-    said = dict[str, str]()
+    said, place = dict[str, str](), RoomAddress(broker=url, cluster="lesson")
     async with AsyncExitStack() as stack:
         remote = await stack.enter_async_context(Remote.connect(url, cluster="lesson"))
-        bots = Bots(RoomAddress(broker=url, cluster="lesson"), remote, seats=2)
+        bots = Bots(place, remote, seats=2)
         filling = asyncio.create_task(bots.run())
         commands = TeacherCommands(remote, bots, Room(), asyncio.Event())
 
@@ -67,7 +51,7 @@ async def lesson(url: str, disks: Path) -> tuple[list[Seat], dict[str, str]]:
             assert is_done, f"{line}: {said[line]}"
 
         await remote.until(lambda: len(voters()) == 2)
-        seats = [Seat(url, disks / str(number), wrong_at=number % 3) for number in range(CLASS)]
+        seats = [Learner(place, disks / str(number), wrong_at(number % 3)) for number in range(CLASS)]
         sitting = [asyncio.create_task(seat.sit()) for seat in seats]
         await remote.until(lambda: len(voters()) == CLASS and not bots.nodes)
 

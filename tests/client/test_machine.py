@@ -139,6 +139,24 @@ def test_a_silent_node_is_asked_again_only_after_all_the_others() -> None:
     assert world.result(call) == [1]
 
 
+def test_a_silent_leader_of_many_is_asked_again_before_all_the_others() -> None:
+    world = World(nodes=tuple(range(1, 31)))
+    world.leader = 1
+    call = world.write("a")
+    world.fire(*attempts(world))
+    world.fire(RetryTimer())
+    asked = []
+    while (ask := world.wire.pop()).node != 1:
+        asked.append(ask.node)
+        world.happen(Failed(ask.request, NotLeader(1)))
+        if RetryTimer() in world.timers:
+            world.fire(RetryTimer())
+    world.wire.append(ask)
+    assert asked == [2, 3, 4, 5, 6, 7]
+    world.settle()
+    assert world.result(call) == [1]
+
+
 def test_the_only_node_is_asked_again_although_it_was_silent() -> None:
     world = World(nodes=(1,))
     world.leader = 1

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from msgspec import structs
 
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.messages import HeartbeatResponse, VoteResponse
@@ -136,6 +137,18 @@ async def test_where_the_teacher_lets_answers_count_a_vote_is_refused_for_real()
         assert (mark.right, mark.done) == (False, True)
         await room.nodes[2].wait(20).until(lambda now: now.term == 2)
         assert [answer.granted for answer in room.answers if answer.asked.term == 2] == [False]
+
+
+async def test_an_answer_counts_for_its_message_and_not_for_all_that_its_leader_sends_later() -> None:
+    async with classroom(Player(), structs.replace(BY_ORDER, retry_timeout=0.01, retry_limit=0.01)) as room:
+        await founded(room)
+        room.player.on_room(Room(for_real=True))
+        await room.nodes[1].client_write({"op": "put", "key": "x", "value": 0})
+        await room.asked("append")
+        mark = await room.player.answer("outdated")
+        assert mark is not None
+        assert (mark.right, mark.done) == (False, True)
+        await room.answer_right_until_it_has(3)
 
 
 async def test_what_is_known_passes_without_a_question() -> None:

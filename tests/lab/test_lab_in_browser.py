@@ -244,6 +244,7 @@ def test_a_lab_in_jupyterlab_is_stepped_played_rewound_forked_and_crashed(visit:
     change_the_membership(visit, seat)
     see_a_snapshot_arrive(visit)
     see_live_ones(visit)
+    beside_the_file_browser(visit, seat)
     assert (visit.elsewhere, visit.complaints) == ([], [])
 
 
@@ -309,6 +310,45 @@ def see_live_ones(visit: Visit) -> None:
     live.button("Hold messages").click()
 
 
+def beside_the_file_browser(visit: Visit, seat: Seat) -> None:
+    """In a window of 700 pixels it leaves less than half of them to the notebook."""
+    visit.page.set_viewport_size({"width": 700, "height": 1000})
+    visit.page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
+    visit.page.wait_for_function("(lab) => lab.clientWidth < 440", arg=seat.root.element_handle(), timeout=SOON)
+    seat.root.scroll_into_view_if_needed()
+    visit.page.wait_for_function(TIGHT, arg=seat.root.element_handle(), timeout=SOON)
+    assert is_cut(seat) == []
+    visit.picture("16-beside-the-file-browser")
+
+
+TIGHT = """(lab) => new Set([...lab.querySelectorAll(".rl-bar button")].map((one) => one.offsetTop)).size === 2"""
+"""The buttons stand in two rows, for the ring and its headline need the rest."""
+
+
+def is_cut(seat: Seat) -> list[str]:
+    """The controls and words that reach out of the Lab, and the servers' names that meet another server or name."""
+    code = """(lab) => {
+        const all = (which) => [...lab.querySelectorAll(which)].filter((one) => one.getBoundingClientRect().width);
+        const box = (one) => one.getBoundingClientRect();
+        const edge = box(lab);
+        const out = all("button, input, select, h3, .rl-label, .rl-sub, .rl-story")
+            .filter((one) => box(one).left < edge.left - 1 || box(one).right > edge.right + 1);
+        const full = all("button").filter((one) => one.scrollWidth > one.clientWidth + 1);
+        const meets = (a, b) => {
+            const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+            const high = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+            return Math.min(wide, high) > 6; // a server is round, and a line of text has air above and below
+        };
+        const names = all(".rl-node .rl-label");
+        const drawn = [...names, ...all(".rl-node .rl-body")];
+        const met = names.filter((name) =>
+            drawn.some((one) => one.parentNode !== name.parentNode && meets(box(name), box(one))));
+        return [...out, ...full, ...met].map((one) => one.textContent);
+    }"""
+    cut: list[str] = seat.root.evaluate(code)
+    return cut
+
+
 def test_a_page_plays_without_kernel_and_network(visit: Visit, tmp_path: Path) -> None:
     sim = Simulation(seed=7)
     sim.run_until(lambda s: s.leader)
@@ -366,6 +406,21 @@ def test_the_lab_fits_a_page_of_700_pixels(visit: Visit, tmp_path: Path, view: V
     broken = "(line) => getComputedStyle(line).wordBreak + getComputedStyle(line).overflowWrap"
     assert seat.root.locator(".rl-story").evaluate(broken) == "normalnormal", "a story does not break inside words"
     visit.picture(f"15-narrow-{view}")
+
+
+@pytest.mark.parametrize("nodes", [3, 5, 7, 9])
+def test_a_lab_of_a_third_of_a_window_is_not_cut(visit: Visit, tmp_path: Path, nodes: int) -> None:
+    sim = Simulation(nodes=nodes, seed=7)
+    sim.run_until(lambda s: s.leader)
+    sim.run(0.1)
+    visit.page.set_viewport_size({"width": 350, "height": 900})
+    visit.page.goto(Lab(sim).to_html(tmp_path / "lab.html").as_uri())
+    seat = Seat(visit.page)
+    assert seat.root.evaluate(TIGHT)
+    assert is_cut(seat) == []
+    assert seat.root.bounding_box()["height"] < 800
+    assert visit.page.evaluate("() => document.documentElement.scrollWidth") <= 350
+    visit.picture(f"17-a-third-{nodes}")
 
 
 def say_why_nothing_happens(seat: Seat) -> None:

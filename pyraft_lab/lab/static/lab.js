@@ -1,4 +1,4 @@
-// Bundled from lab/js/src by lab/js/build.js; change it there. Sources: 665abfbd936964f9287c3f9610b78b5352c946dc3466285ddfcdee004d0a4eb3
+// Bundled from lab/js/src by lab/js/build.js; change it there. Sources: 027e115e9be4569248a0fb2dc4495ecc4a36aaf3370a65a4202637cf0bce9ee9
 
 // src/tools.js
 var clamp = (low, value, high) => Math.max(low, Math.min(high, value));
@@ -812,6 +812,7 @@ var MessagesView = class {
 
 // src/ring.js
 var INK = "#1F2933";
+var TIGHT = 440;
 var RingView = class {
   /** @param {import("./lab.js").Lab} lab */
   constructor(lab) {
@@ -833,9 +834,12 @@ var RingView = class {
   /** @param {number} width @param {number} high Fit the ring into the room there is. */
   layout(width, high) {
     this.width = clamp(250, width, 620);
-    this.height = clamp(256, Math.min(this.width * 0.86, high), 420);
+    this.height = clamp(256, Math.min(this.width * (this.isTight ? 1 : 0.86), high), 420);
     this.fitted = "";
     set(this.svg, { viewBox: `0 0 ${this.width} ${this.height}`, height: this.height });
+  }
+  get isTight() {
+    return this.lab.layout.width < TIGHT;
   }
   /** @param {number[]} ids */
   arrange(ids) {
@@ -843,6 +847,7 @@ var RingView = class {
     if (this.fitted === key) return;
     this.fitted = key;
     this.radius = ids.length > 7 ? 21 : ids.length > 5 ? 26 : 30;
+    set(this.svg, { "data-tight": this.isTight && ids.length > 5 });
     this.places = ringPlaces(ids, this.width, this.height, this.radius);
     if (this.ids !== ids.join()) {
       this.ids = ids.join();

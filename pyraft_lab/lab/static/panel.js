@@ -1,4 +1,4 @@
-// Bundled from lab/js/src by lab/js/build.js; change it there. Sources: 665abfbd936964f9287c3f9610b78b5352c946dc3466285ddfcdee004d0a4eb3
+// Bundled from lab/js/src by lab/js/build.js; change it there. Sources: 027e115e9be4569248a0fb2dc4495ecc4a36aaf3370a65a4202637cf0bce9ee9
 
 // src/dom.js
 function keepKeys(root) {

@@ -11,6 +11,7 @@ import { extraWords, nodeWords, roleWord } from "./words.js";
 /** @typedef {import("./geometry.js").Place} Place */
 
 const INK = "#1F2933";
+const TIGHT = 440; // pixels of a Lab below which its ring is as high as it is wide, and followers of many have only names
 
 export class RingView {
   /** @param {import("./lab.js").Lab} lab */
@@ -36,9 +37,13 @@ export class RingView {
   /** @param {number} width @param {number} high Fit the ring into the room there is. */
   layout(width, high) {
     this.width = clamp(250, width, 620);
-    this.height = clamp(256, Math.min(this.width * 0.86, high), 420);
+    this.height = clamp(256, Math.min(this.width * (this.isTight ? 1 : 0.86), high), 420);
     this.fitted = "";
     set(this.svg, { viewBox: `0 0 ${this.width} ${this.height}`, height: this.height });
+  }
+
+  get isTight() {
+    return this.lab.layout.width < TIGHT;
   }
 
   /** @param {number[]} ids */
@@ -47,6 +52,7 @@ export class RingView {
     if (this.fitted === key) return;
     this.fitted = key;
     this.radius = ids.length > 7 ? 21 : ids.length > 5 ? 26 : 30;
+    set(this.svg, { "data-tight": this.isTight && ids.length > 5 });
     this.places = ringPlaces(ids, this.width, this.height, this.radius);
     if (this.ids !== ids.join()) {
       // servers are rebuilt only where others came or went: the focus stays
