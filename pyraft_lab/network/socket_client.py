@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import logging
 import socket
 import ssl
 from collections.abc import Callable
@@ -18,6 +19,10 @@ with needed("aiomqtt"):
     from aiomqtt.exceptions import MqttConnectError
     from paho.mqtt.client import MQTT_ERR_SUCCESS, WebsocketConnectionError
 
+LIBRARY_LOG = logging.getLogger(f"{__name__}.aiomqtt")
+"""The library's own log, silent unless its level is set: it calls every lost connection an error, and the session,
+which connects again, tells of it itself."""
+LIBRARY_LOG.setLevel(logging.CRITICAL)
 Deliver = Callable[[aiomqtt.Message], None]
 UNAVAILABLE = 136
 """The client library's reason code for a broker that may accept clients later."""
@@ -122,6 +127,7 @@ def _client(settings: Settings, id: str, deliver: Deliver, will: aiomqtt.Will | 
         username=address.username,
         password=address.password,
         identifier=id,
+        logger=LIBRARY_LOG,
         protocol=aiomqtt.ProtocolVersion.V311,  # every broker supports it
         clean_session=True,
         will=will,

@@ -1,10 +1,13 @@
 """``pyraft-lab grade``: marks a folder of executed notebooks from the answers in them, never from printed scores."""
 
 import argparse
+import atexit
 import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from subprocess import DEVNULL
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from msgspec.structs import asdict, fields
 from rich.console import Console
@@ -13,9 +16,13 @@ from rich.table import Table
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.exercises.notebooks import BadNotebook, Handed, MarkLine, answers_in, learners, lines_of
 from pyraft_lab.extras import needed
+from pyraft_lab.loop_thread import LoopThread
 from pyraft_lab.terminal import options
 from pyraft_lab.terminal.marks_page import total_of, write_marks_page
 from pyraft_lab.terminal.simulate import in_one_line, progress_line
+
+if TYPE_CHECKING:
+    from nbclient import NotebookClient
 
 EXAMPLES = """pyraft-lab grade handed-in                        DIR/ann.ipynb or DIR/ann/*.ipynb for each learner
 pyraft-lab grade handed-in --csv marks.csv        a line for every learner and exercise
@@ -99,11 +106,22 @@ def _run_again(path: Path) -> tuple[Handed, ...]:
         copy = Path(folder) / path.name
         try:
             notebook = nbformat.read(path, as_version=4)
-            NotebookClient(notebook, timeout=120, allow_errors=True, resources={"metadata": {"path": folder}}).execute()
+            client = NotebookClient(notebook, timeout=120, allow_errors=True, resources={"metadata": {"path": folder}})
+            _execute(client)
         except (CellTimeoutError, RuntimeError, ValueError) as failed:
             raise BadNotebook(path, f"it did not run to its end: {str(failed).strip().splitlines()[0]}") from failed
         nbformat.write(notebook, copy)
         return answers_in(copy)
+
+
+def _execute(client: "NotebookClient") -> None:
+    """Run a notebook beside the main thread, where nbclient leaves Ctrl-C to this command."""
+    try:
+        with LoopThread("a notebook") as thread:
+            thread.home.wait(client.async_execute(stdout=DEVNULL, stderr=DEVNULL))
+    finally:
+        if client.km is None:  # its kernel has ended, and need not be ended at the exit
+            atexit.unregister(client._cleanup_kernel)  # noqa: SLF001 (interrupted at its start, it leaves that to do)
 
 
 def _table(marks: Mapping[str, tuple[list[MarkLine], list[str]]]) -> Table:

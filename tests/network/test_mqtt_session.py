@@ -1,4 +1,9 @@
 import asyncio
+import logging
+import socket
+import struct
+
+import pytest
 
 from pyraft_lab.network.broker import Broker
 from pyraft_lab.network.mqtt import MqttNetwork
@@ -69,6 +74,29 @@ async def test_a_line_is_there_again_when_its_broker_is(any_broker: Broker) -> N
         await asyncio.to_thread(any_broker.restart)
         async with asyncio.timeout(10):
             assert await up.get() == 1
+
+
+async def test_a_connection_that_is_reset_is_no_error_in_anybodys_log(caplog: pytest.LogCaptureFixture) -> None:
+    """As by a broker that is killed with unread messages: in a notebook such a line would stand under the cell."""
+    lost = asyncio.Event()
+
+    async def accept_and_reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.write(b"\x20\x02\x00\x00")  # CONNACK: accepted
+        await writer.drain()
+        await asyncio.sleep(0.1)
+        its = writer.get_extra_info("socket")
+        its.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.close()
+
+    async with await asyncio.start_server(accept_and_reset, "127.0.0.1", 0) as server:
+        network = MqttNetwork(f"mqtt://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        with caplog.at_level(logging.INFO):
+            async with MqttSession(network, "speaker", topics=[], deliver=lambda *_: None, lost=lost.set):
+                async with asyncio.timeout(20):
+                    await lost.wait()
+    assert any("lost its connection" in record.message for record in caplog.records)
+    assert [record.message for record in caplog.records if record.levelno > logging.INFO] == []
 
 
 async def test_two_sessions_of_one_name_do_not_number_their_parts_alike() -> None:

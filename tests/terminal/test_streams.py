@@ -4,8 +4,10 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from pyraft_lab.network import broker
@@ -104,8 +106,21 @@ def test_ctrl_c_ends_what_waits_for_a_cluster(command: str, tmp_path: Path) -> N
     assert running == []
 
 
-def interrupted(words: list[str], sign: str) -> tuple[list[str], list[int]]:
-    """Press Ctrl-C once a command works; its lines on standard error, and which of its processes are left."""
+def test_ctrl_c_ends_the_marking_of_a_notebook_that_runs(tmp_path: Path) -> None:
+    begun, handed_in = tmp_path / "begun", tmp_path / "handed-in"
+    handed_in.mkdir()
+    cell = nbformat.v4.new_code_cell(f"import pathlib, time\npathlib.Path({str(begun)!r}).touch()\ntime.sleep(600)")
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), handed_in / "ann.ipynb")
+    told, running = interrupted(["grade", "--run", str(handed_in)], begun)
+    assert told == ["pyraft-lab: interrupted"]
+    assert running == []
+
+
+def interrupted(words: list[str], sign: str | Path) -> tuple[list[str], list[int]]:
+    """Press Ctrl-C once a command works; its lines on standard error, and which of its processes are left.
+
+    ``sign`` is part of its first line, or a file that it writes then.
+    """
     process = subprocess.Popen(
         [sys.executable, "-m", "pyraft_lab", *words],
         cwd=ROOT,
@@ -115,7 +130,11 @@ def interrupted(words: list[str], sign: str) -> tuple[list[str], list[int]]:
         start_new_session=True,
     )
     assert process.stdout is not None
-    if sign:
+    if isinstance(sign, Path):
+        while not sign.exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+    elif sign:
         assert sign in process.stdout.readline()
     else:
         with pytest.raises(subprocess.TimeoutExpired):
