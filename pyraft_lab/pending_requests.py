@@ -220,7 +220,7 @@ class PendingRequests(Struct, frozen=True, kw_only=True):
             for part in due
             for request, id in part
         )
-        pending, served = _serve(replace(self, writes=later, applied=max(last, self.applied)))
+        pending, served = _serve(replace(self, writes=later, applied=last))
         return pending, (*ended, *served)
 
     def _split(self, last: Index) -> tuple[tuple[Waiting, ...], tuple[Waiting, ...]]:

@@ -5,6 +5,7 @@ One client's machine (:mod:`pyraft_lab.client.machine`) and one log. What a node
 
     on the wire ──▶ refused · lost · answered · applied, the answer lost · left to the next leader, who has it or not
     what callers were told ◀──compared──▶ what was applied, how often, and in which order
+    what is sent           ◀──compared──▶ which batches are uncertain: none may overtake them
 """
 
 import random
@@ -32,8 +33,8 @@ from pyraft_lab.client.events import (
     Timer,
     TimerFired,
 )
-from pyraft_lab.client.machine import CANCELLED, step
-from pyraft_lab.client.requests import Operate, ReadMany, WriteBatch
+from pyraft_lab.client.machine import CANCELLED, REFUSALS, step
+from pyraft_lab.client.requests import FindOutcome, OpenSession, Operate, ReadMany, Request, WriteBatch
 from pyraft_lab.client.serving import EnsureRead, decide, reply
 from pyraft_lab.client.state import ClientState, Limits, Read, Session, Write
 from pyraft_lab.command import encode
@@ -47,6 +48,7 @@ OUTCOMES_ARE_TRUE = "callers are told what happened"
 NODES = (1, 2, 3)
 RUNS, MOVES, SETTLING, EXPIRY = 24, 120, 2000, 8
 LIMITS = Limits(batches=3, commands=3, bytes=200, read_requests=2, queries=2)
+Message = Request | Operate
 UNKNOWN = (OutcomeUnknown, NetworkFailed, Fatal)
 """Errors that leave open whether a write happened."""
 POLICIES: Sequence[ReadPolicy] = ("lease", "index")
@@ -69,6 +71,8 @@ class ClientTrial:
         self.written: dict[int, Sequence[str]] = {}
         self.policies: dict[str, ReadPolicy] = {}
         self.outcomes: dict[int, Exception | dict[int, Any]] = {}
+        self.asked: dict[int, Message] = {}
+        self.uncertain: set[int] = set()
         self.calls = 0
         self.wrong: list[str] = []
         self._happen(NodesKnown(NODES))
@@ -188,6 +192,7 @@ class ClientTrial:
     # The client's turn
 
     def _happen(self, event: Event) -> None:
+        self._note(event)
         turned = step(self.state, event)
         self.state = turned.after
         for command in turned.commands:
@@ -195,8 +200,9 @@ class ClientTrial:
 
     def _carry_out(self, command: Command) -> None:
         match command:
-            case Ask(message=message):
+            case Ask(request, message=message):
                 self.wire.append(command)
+                self.asked[request] = message
                 self._look_at(message)
             case SetTimer(timer):
                 self.timers[timer] = command
@@ -211,12 +217,41 @@ class ClientTrial:
             case _:
                 pass  # an answer that nobody needs does no harm
 
-    def _look_at(self, message: object) -> None:
-        if not isinstance(message, ReadMany):
-            return
-        for wanted in (self.policies[query] for query in message.queries):
-            if message.policy != wanted:
-                self.wrong.append(f"a read by {wanted} is sent as one by {message.policy}")
+    def _note(self, event: Event) -> None:
+        """A batch is uncertain from an attempt that nobody answers to the next answer about it."""
+        match event:
+            case Replied(request) if request in self.state.asked:
+                match self.asked[request]:
+                    case WriteBatch(serial=serial) | FindOutcome(serial=serial):
+                        self.uncertain.discard(serial)
+                    case OpenSession():
+                        self.uncertain.clear()
+                    case _:
+                        pass
+            case Failed(request, error) if request in self.state.asked and not isinstance(error, REFUSALS):
+                self._doubt(request)
+            case TimerFired(AttemptTimer(request)) if request in self.state.asked:
+                self._doubt(request)
+            case _:
+                pass
+
+    def _doubt(self, request: int) -> None:
+        message = self.asked[request]
+        if isinstance(message, WriteBatch):
+            self.uncertain.add(message.serial)
+
+    def _look_at(self, message: Message) -> None:
+        match message:
+            case ReadMany(queries, policy):
+                for wanted in (self.policies[query] for query in queries):
+                    if policy != wanted:
+                        self.wrong.append(f"a read by {wanted} is sent as one by {policy}")
+            case WriteBatch(serial=serial):
+                before = [one.serial for one in self.state.batches if one.serial < serial]
+                if not self.uncertain.isdisjoint(before):
+                    self.wrong.append(f"batch {serial} overtakes {self.uncertain & {*before}}: were they applied?")
+            case _:
+                pass
 
     def _tell(self, call: int, what: Exception | dict[int, Any]) -> None:
         known = self.outcomes.get(call)

@@ -5,6 +5,7 @@ the network is in memory, and a disk takes time and loses what it was writing wh
 
     kill · suspend like SIGSTOP · partition · cut · loss · transfer · snapshot · elect · other voters
          └─▶ facts of every step · promises against the disks · histories of the clients · the same state in the end
+             a leader that is cut off answers the callers it has · in the end no node keeps a request
 """
 
 import asyncio
@@ -14,12 +15,13 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Se
 from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import count
+from typing import Any
 
 from pyraft_lab.check.failure import LINEARIZABLE, RAISES, STEPS, Failure
 from pyraft_lab.check.linearize.linearizability import check_linearizable
 from pyraft_lab.check.live_watch import SlowStorage, Watch, WatchedNetwork
-from pyraft_lab.check.liveness import ends_liveness
-from pyraft_lab.check.lookahead import STATES_AGREE
+from pyraft_lab.check.liveness import ends_liveness, liveness_bound
+from pyraft_lab.check.lookahead import EVERY_WAIT_ENDS, STATES_AGREE
 from pyraft_lab.check.reference import LIKE_THE_REFERENCE
 from pyraft_lab.check.swarm import MACHINES, Draw
 from pyraft_lab.client.requests import Request
@@ -31,6 +33,7 @@ from pyraft_lab.errors import NetworkFailed, PyraftError
 from pyraft_lab.history import History, Operation
 from pyraft_lab.network.base import MemoryNetwork
 from pyraft_lab.network.faults import Faults
+from pyraft_lab.pending_requests import grace
 from pyraft_lab.runtime.client import Client
 from pyraft_lab.runtime.raft import Raft
 from pyraft_lab.runtime.recorder import Recorder
@@ -39,6 +42,7 @@ from pyraft_lab.sim.workload import RequestMaker, input_of
 from pyraft_lab.sim.world import Query, Write
 from pyraft_lab.trace.record import Record
 
+Work = Callable[[], Coroutine[Any, Any, object]]
 Act = Callable[["LiveTrial"], Coroutine[None, None, None]]
 Observers = Iterable[Callable[[Record], None]]
 WORK = (0.0, 0.03)
@@ -51,6 +55,10 @@ EVERY = (0.02, 0.4)
 """Virtual seconds between two faults."""
 OPERATED, MORE_OFTEN = 0.4, 3
 """The share of what operators ask among all acts, and how much more often the acts of a drawn chapter happen."""
+BURST, LARGE = 6, "x" * 200
+"""Writes that arrive at once at a leader that is cut off, and the value of each."""
+REST = 0.1
+"""Virtual seconds between two looks at what nodes keep."""
 NEVER = 1_000_000
 """Terms from now to a leadership that never comes."""
 EXPECTATIONS = "expectations are checked"
@@ -269,13 +277,15 @@ class LiveTrial:
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
+        if not (found or self.first or ends_liveness(self.draw.settings)):
+            found = await self._leave_alone()
         await asyncio.gather(*(one.shutdown() for one in self.nodes.values()))
         return found or self.first or self._judge()
 
-    def _begin(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
+    def _begin(self, work: Work) -> None:
         self.tasks.append(asyncio.create_task(self._guarded(work)))
 
-    async def _guarded(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
+    async def _guarded(self, work: Work) -> None:
         """Errors of this library are answers; any other one is a mistake in it."""
         try:
             with suppress(PyraftError):
@@ -346,6 +356,32 @@ class LiveTrial:
         machine = self.nodes[node]._machine  # noqa: SLF001 (with_machine would need the node's turn)
         return machine.snapshot()
 
+    async def _leave_alone(self) -> Failure | None:
+        """A leader is cut off while it has callers; each gets an answer there, and in the end no node keeps a request.
+
+        Many writes arrive at once: they are merged as far as the limits allow.
+        """
+        leader, config = self._leader(), self.draw.settings
+        if leader is None:
+            return None
+        self.faults.partition({leader.id})
+        for _ in range(BURST):
+            self._begin(partial(leader.client_write, {"op": "put", "key": "end", "value": LARGE}))
+        self._begin(partial(leader.read, "end"))
+        found = await self._rest([leader], 2 * config.election_timeout[1]) if config.check_quorum else None
+        self.faults.heal()
+        found = found or await self._rest(self.nodes.values(), liveness_bound(config))
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        return found
+
+    async def _rest(self, nodes: Iterable[Raft], seconds: float) -> Failure | None:
+        """Wait until these nodes keep no request, for so many seconds after the grace of a former leader."""
+        for _ in range(round((seconds + grace(self.draw.settings)) / REST)):
+            await asyncio.sleep(REST)
+            if not list(_kept(nodes)):
+                return None
+        return Failure(EVERY_WAIT_ENDS, "; ".join(_kept(nodes)))
+
     def _judge(self) -> Failure | None:
         verdict = check_linearizable(History(self.notes), "kv", steps=STEPS)
         return Failure(LINEARIZABLE, verdict.explain()) if verdict.ok is False else None
@@ -366,6 +402,15 @@ OPERATIONS: Mapping[Act, Sequence[str]] = {
     LiveTrial.expect: (),
 }
 """What operators ask, and the chapters that try it."""
+
+
+def _kept(nodes: Iterable[Raft]) -> Iterator[str]:
+    """The requests that nodes keep: those of callers, those that wait for an entry, and batches of clients."""
+    for raft in nodes:
+        driver, batches = raft._lifecycle.running_driver(), raft._requests  # noqa: SLF001 (no caller needs to ask this)
+        kept = len(driver.requests), len(driver.pending.waiting), len(batches)
+        if any(kept):
+            yield "node {} keeps {} calls, {} requests and {} batches".format(raft.id, *kept)
 
 
 class _Handles:

@@ -8,6 +8,7 @@ A mistake here often does no harm in a healthy cluster, and much in a large or a
     requests during a transfer  ──▶ the target never catches up
     an order that comes early   ──▶ the target ignores it, and the transfer fails
     votes against leases        ──▶ a server that was away deposes a leader that works
+    a removal that is not final ──▶ the leader leaves, and nobody else has the entry
 
 They are for campaigns. Under swapped rules those that presuppose such a rule are left out
 (:data:`~pyraft_lab.sim.local_invariants.PRESUPPOSED`).
@@ -28,7 +29,7 @@ from pyraft_lab.engine.commands import (
     WriteChunk,
 )
 from pyraft_lab.engine.config import Config
-from pyraft_lab.engine.events import Boot, ChangeMembership, Propose, PurgeLog, Receive
+from pyraft_lab.engine.events import Boot, ChangeMembership, Fire, Propose, PurgeLog, Receive
 from pyraft_lab.engine.log import Configuration, SnapshotMeta, byte_size
 from pyraft_lab.engine.membership import AddVoters, Batch, Change, RemoveVoters, ReplaceVoters
 from pyraft_lab.engine.messages import (
@@ -44,8 +45,9 @@ from pyraft_lab.engine.messages import (
     VoteRequest,
     VoteResponse,
 )
-from pyraft_lab.engine.rules import has_heard_leader, snapshots_being_sent
+from pyraft_lab.engine.rules import has_heard_leader, has_lost_lease, snapshots_being_sent
 from pyraft_lab.engine.state import Leader, Progress, RaftState, Replicate, Step
+from pyraft_lab.engine.timers import QUORUM
 from pyraft_lab.engine.types import Index, LogId, NodeId, Vote
 from pyraft_lab.sim.local_invariants import as_violations
 from pyraft_lab.sim.properties import Violation
@@ -60,6 +62,7 @@ ARRIVES_WHOLE = "snapshots arrive whole"
 TRANSFERS_REFUSE = "transfers take no requests"
 VOTERS_LEAD = "voters lead"
 LEASES_BIND = "vote leases bind"
+LEADS_ON = "leaders lead until they may leave"
 AS_ASKED = "changes are as asked"
 TARGETS_WAIT = "targets of transfers have the log"
 COUNTS_ANSWERS = "only answers count"
@@ -104,6 +107,7 @@ class Obligations:
             yield from leases_bind(step)
             yield from changes_are_as_asked(step)
             yield from targets_have_the_log(step, world)
+            yield from leaders_lead_on(step)
             yield from snapshots_arrive_whole(step, world)
             yield from pieces_are_small(step)
         if type(after.role) is Leader and after.role is not step.before.role:
@@ -192,6 +196,17 @@ def targets_have_the_log(step: Step, world: World) -> Broken:
 
 
 # Memberships (§6)
+
+
+def leaders_lead_on(step: Step) -> Broken:
+    """Within its term a leader leaves if it has lost its quorum, or is removed for good (§6, dissertation §6.2)."""
+    before, after, event = step.before, step.after, step.event
+    if type(before.role) is not Leader or type(after.role) is Leader or before.vote != after.vote:
+        return
+    is_removed = after.id not in after.membership.nodes and after.membership_id.index <= after.committed
+    if not is_removed and not (isinstance(event, Fire) and event.timer == QUORUM and has_lost_lease(before)):
+        where = f"{after.membership} from {after.membership_id} on, with {after.committed} committed"
+        yield LEADS_ON, f"node {after.id} leaves term {after.term} in {where}"
 
 
 def changes_are_as_asked(step: Step) -> Broken:

@@ -420,7 +420,10 @@ def _on_disk(dice: Dice, drawn: Draw) -> Draw:
 
 def _live(dice: Dice, drawn: Draw) -> Draw:
     """Live nodes in virtual time."""
+    limit = Dice(drawn.seed, row=3).choose((None, None, 1000))  # a node merges the writes of its callers up to this
     nodes, config = dice.choose((3, 3, 5)), _config(dice, drawn.chapters)
+    if limit is not None:
+        config = _with_knob(config, "max_uncommitted_bytes", config.get("max_uncommitted_bytes", limit))
     return replace(
         drawn,
         nodes=nodes,

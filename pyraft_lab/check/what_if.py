@@ -6,8 +6,8 @@ client, an operator or a late message also comes just then is rarer still::
     a leader's lease is valid, its first entry is not committed     ── a read by lease?
     it has lost its quorum, and does not know                       ── a write? a change?
     two appends are on their way                                    ── the first is acknowledged, a refusal comes late?
-    it sends a snapshot, and has a newer one                        ── a third? a purge?
-    a follower has entries that nobody else has                     ── an append, a snapshot of the next leader?
+    it sends a snapshot, and has a newer one                        ── a third? a purge? a late answer about another?
+    a follower has entries that nobody else has, and callers wait   ── an append, a snapshot of the next leader?
     a server votes no more                                          ── its election timer? an operator's trigger?
 
 A state is asked when the run first comes to one of its shape, and now and then besides.
@@ -19,6 +19,7 @@ from itertools import chain
 from msgspec import Struct
 from msgspec.structs import replace
 
+from pyraft_lab.check.lookahead import EVERY_WAIT_ENDS
 from pyraft_lab.check.obligations import (
     ARRIVES_WHOLE,
     COUNTS_ANSWERS,
@@ -27,7 +28,7 @@ from pyraft_lab.check.obligations import (
     TRANSFERS_REFUSE,
     VOTERS_LEAD,
 )
-from pyraft_lab.engine.commands import Accepted, InstallSnapshot, Purge, Readable, Send, TakeSnapshot
+from pyraft_lab.engine.commands import Accepted, Apply, InstallSnapshot, Purge, Readable, Send, TakeSnapshot
 from pyraft_lab.engine.engine import Engine
 from pyraft_lab.engine.events import (
     AllowRevert,
@@ -50,12 +51,14 @@ from pyraft_lab.engine.messages import (
     AppendRequest,
     PreVoteRequest,
     SnapshotRequest,
+    SnapshotResponse,
     VoteRequest,
 )
 from pyraft_lab.engine.rules import has_lost_lease, has_valid_lease, snapshots_being_sent
 from pyraft_lab.engine.state import Leader, Progress, RaftState, Replicate, Reverted, SendSnapshot, Step
 from pyraft_lab.engine.timers import ELECTION
 from pyraft_lab.engine.types import ORIGIN, LogId, NodeId, RequestId, Vote
+from pyraft_lab.pending_requests import PendingRequests
 from pyraft_lab.sim.local_invariants import as_violations, installs_replace_the_log
 from pyraft_lab.sim.properties import Violation
 from pyraft_lab.sim.world import World
@@ -142,6 +145,8 @@ class Asked(Struct, frozen=True, kw_only=True):
         yield from self._snapshots()
         for one in role.progress:
             yield from self._lost_logs(role, one)
+            if isinstance(one.state, SendSnapshot):
+                yield from self._other_chunks(role, one, one.state)
             if isinstance(one.state, Replicate) and one.state.inflight:
                 yield from self._late_answers(role, one, one.state)
 
@@ -221,6 +226,15 @@ class Asked(Struct, frozen=True, kw_only=True):
         if left is not None and left.matched and not isinstance(one.state, SendSnapshot | Reverted):
             yield COUNTS_ANSWERS, f"node {self.state.id} would count {left.matched} of node {one.peer}, which lost it"
 
+    def _other_chunks(self, leader: Leader, one: Progress, sending: SendSnapshot) -> Broken:
+        """A late answer about another snapshot says nothing about the one that is being sent (§7, Figure 13)."""
+        other = replace(sending.meta.last, index=sending.meta.last.index - 1)
+        answer = SnapshotResponse(vote=self.state.vote, last=other, offset=sending.meta.size, round=leader.round)
+        after = self._step(Receive(one.peer, answer)).after.progress_of(one.peer)
+        if after is not None and isinstance(after.state, SendSnapshot) and after.state.offset > sending.offset:
+            what = f"{after.state.offset} bytes of {sending.meta.last} at node {one.peer}, which answered about {other}"
+            yield COUNTS_ANSWERS, f"node {self.state.id} would count {what}"
+
     # Others
 
     def _of_a_voter(self) -> Broken:
@@ -244,6 +258,7 @@ class Asked(Struct, frozen=True, kw_only=True):
             request = AppendRequest(vote=vote, prev=prev, entries=entries, round=1)
             step = self._step(Receive(other, request))
             yield from _counts_its_copy(step.after)
+            yield from waits_end(step)
             for matched in _acknowledged(step):
                 if matched != (own.id if entries else prev):
                     yield AS_COMPARED, f"node {state.id} would acknowledge {matched} after {prev} and {entries}"
@@ -253,6 +268,7 @@ class Asked(Struct, frozen=True, kw_only=True):
             step = self._step(Receive(other, snapshot))
             yield from _counts_its_copy(step.after)
             yield from installs_replace_the_log(step, meta)
+            yield from waits_end(step)
             step = self._step(Receive(other, replace(snapshot, meta=replace(meta, checksum=1))))
             if any(type(command) is InstallSnapshot for command in step.commands):
                 yield ARRIVES_WHOLE, f"node {state.id} would install a snapshot whose checksum is wrong"
@@ -267,6 +283,20 @@ def books_are_right(state: RaftState) -> Broken:
     configs = tuple(entry.index for entry in entries if isinstance(entry.payload, Configuration))
     if log.configs != configs:
         yield LIMITS_HOLD, f"node {state.id} looks for memberships at {log.configs}, and they are at {configs}"
+
+
+def waits_end(step: Step) -> Broken:
+    """Had this server led and accepted what it has not committed, no caller would wait for an entry that is gone."""
+    before, after = step.before, step.after
+    pending = PendingRequests(applied=before.applied)
+    for entry in before.log.slice(before.committed + 1, before.log.last.index + 1):
+        pending, _ = pending.after(Accepted((entry.index,), entry.id))
+    for command in step.commands:
+        results = [None for _ in command.entries] if isinstance(command, Apply) else ()
+        pending, _ = pending.after(command, results, log=before.log)
+    for id in (id for waiting in pending.writes for _, id in waiting):
+        if id.index <= after.applied or not after.log.has(id):
+            yield EVERY_WAIT_ENDS, f"a caller of node {after.id} would wait for {id}, after {after.applied} is applied"
 
 
 def _acknowledged(step: Step) -> Iterator[LogId]:

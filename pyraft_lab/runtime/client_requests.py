@@ -51,6 +51,10 @@ class ClientRequests:
         self._pending: dict[BatchName, Pending] = {}
         self._bytes = 0
 
+    def __len__(self) -> int:
+        """How many batches are in progress."""
+        return len(self._pending)
+
     async def serve(self, request: Request) -> Any:
         """The reply to one request; raises a node handle's errors, and ``Overloaded`` instead of waiting for room."""
         match decide(request, self._pending):

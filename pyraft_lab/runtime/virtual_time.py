@@ -20,6 +20,8 @@ from pyraft_lab.errors import PyraftError
 T = TypeVar("T")
 Suspended = dict[int, tuple[list[Callable[[], None]], list[Callable[[], None]]]]
 """The suspended parts: what came in for each, and what expired."""
+MOST_ROUNDS = 50_000
+"""The most rounds of a loop at one moment; more of them would go on for ever."""
 PART: ContextVar[int] = ContextVar("part", default=0)
 """The part of the program that the present task belongs to; 0 is never suspended."""
 
@@ -29,17 +31,21 @@ class _Jumping(selectors.DefaultSelector):
 
     def __init__(self) -> None:
         super().__init__()
-        self.now = 0.0
+        self.now, self.rounds = 0.0, 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Jump over ``timeout`` seconds; raises ``PyraftError`` where nothing would ever happen.
+        """Jump over ``timeout`` seconds; raises ``PyraftError`` where nothing would ever happen, or time stands still.
 
         The system is asked for input only where time passes: what is due now needs none, and is most of what happens.
         """
         if timeout is None:
             raise PyraftError("nothing is left to happen: every task waits for something that never comes")
-        if timeout <= 0:
+        self.rounds += 1
+        if timeout <= 0 and self.rounds <= MOST_ROUNDS:
             return []
+        self.rounds = 0
+        if timeout <= 0:
+            raise PyraftError(f"time stands still: tasks go on without end at {self.now:g} s, and wait for nothing")
         self.now += timeout
         return super().select(0)
 

@@ -79,6 +79,7 @@ PRESUPPOSED: Mapping[str, tuple[str, ...]] = {
     "snapshots are built when due": ("is_snapshot_due", "would_interrupt_transfer"),
     "answers say what was compared": ("log_matches", "new_entries", "supersedes"),
     "leaders without a quorum refuse": (),
+    "leaders lead until they may leave": (),
 }
 """The rules that each local invariant presupposes: under another such rule it is left out."""
 

@@ -9,6 +9,7 @@ from pyraft_lab.check.obligations import (
     ARRIVES_WHOLE,
     AS_ASKED,
     COUNTS_ANSWERS,
+    LEADS_ON,
     LEASES_BIND,
     LIMITS_HOLD,
     PROGRESS_STAYS,
@@ -19,6 +20,7 @@ from pyraft_lab.check.obligations import (
     VOTERS_LEAD,
     Obligations,
     changes_are_as_asked,
+    leaders_lead_on,
     leases_bind,
     pieces_are_small,
     progress_stays,
@@ -33,7 +35,7 @@ from pyraft_lab.check.obligations import (
 from pyraft_lab.engine.commands import Accepted, Append, Apply, Command, InstallSnapshot, Purge, Send
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import step
-from pyraft_lab.engine.events import ChangeMembership, Event, Propose, PurgeLog, Receive, SendHeartbeat
+from pyraft_lab.engine.events import ChangeMembership, Event, Fire, Propose, PurgeLog, Receive, SendHeartbeat
 from pyraft_lab.engine.log import Configuration, Entry, Normal
 from pyraft_lab.engine.membership import (
     AddLearners,
@@ -46,7 +48,8 @@ from pyraft_lab.engine.membership import (
 )
 from pyraft_lab.engine.messages import PreVoteRequest, TimeoutNow, VoteRequest
 from pyraft_lab.engine.rules import RAFT
-from pyraft_lab.engine.state import Inflight, Leader, PendingTransfer, RaftState, Replicate, Step
+from pyraft_lab.engine.state import Follower, Inflight, Leader, PendingTransfer, RaftState, Replicate, Step
+from pyraft_lab.engine.timers import QUORUM
 from pyraft_lab.engine.types import LogId, Vote
 from pyraft_lab.sim.properties import Checker
 from pyraft_lab.sim.simulation import Simulation
@@ -132,6 +135,21 @@ def test_a_change_has_the_voters_and_the_learners_that_were_asked_for() -> None:
         assert names(changes_are_as_asked(step(state, asked, otherwise))) == {AS_ASKED}
         nobody = replace(RAFT, next_membership=lambda now, _change, retain: now.change(Batch(()), retain))
         assert names(changes_are_as_asked(step(state, asked, nobody))) == {AS_ASKED}
+
+
+def test_a_leader_leaves_when_its_removal_is_committed_or_its_quorum_is_lost_and_not_before() -> None:
+    state, role = leading(settled())
+    others = Membership.of(state.membership.voters - {state.id})
+    place = LogId(state.term, state.id, state.log.last.index + 1)
+    removed = replace(state, disk=replace(state.disk, log=state.log.append([Entry(place, Configuration(others))])))
+    left = replace(removed, role=Follower())
+    for after, found in ((left, {LEADS_ON}), (replace(left, committed=place.index), set[str]())):
+        assert names(leaders_lead_on(done(removed, after=after))) == found
+    lost = replace(state, role=replace(role, expired_round=role.round))
+    for before, found in ((state, {LEADS_ON}), (lost, set[str]())):
+        leaves = done(before, event=Fire(QUORUM), after=replace(state, role=left.role))
+        assert names(leaders_lead_on(leaves)) == found
+    assert names(leaders_lead_on(done(removed))) == set()
 
 
 @pytest.mark.parametrize("retain", [False, True])

@@ -4,26 +4,34 @@ from collections.abc import Callable
 from contextlib import nullcontext
 
 import pytest
+from msgspec.structs import replace
 
 from pyraft_lab.check.applier_trial import applier_failure
 from pyraft_lab.check.campaign import CampaignSettings, run_seed
 from pyraft_lab.check.client_trial import OUTCOMES_ARE_TRUE, client_failure
 from pyraft_lab.check.failure import Failure
-from pyraft_lab.check.lookahead import SameStates
+from pyraft_lab.check.lookahead import EVERY_WAIT_ENDS, SameStates
 from pyraft_lab.check.machine_trial import machine_failure
 from pyraft_lab.check.mutants.code_mutant import Edit
 from pyraft_lab.check.mutants.code_mutants import CODE_MUTANTS
 from pyraft_lab.check.mutants.harmless import HARMLESS
 from pyraft_lab.check.reference import LIKE_THE_REFERENCE, REJECTED, Reference
 from pyraft_lab.check.swarm import Draw
-from pyraft_lab.check.what_if import WhatIf, shape_of
+from pyraft_lab.check.what_if import WhatIf, shape_of, waits_end
 from pyraft_lab.command import encode
+from pyraft_lab.engine.commands import Truncate
+from pyraft_lab.engine.engine import step
+from pyraft_lab.engine.events import Receive
+from pyraft_lab.engine.log import Entry, Noop
+from pyraft_lab.engine.messages import AppendRequest
+from pyraft_lab.engine.types import LogId, Vote
 from pyraft_lab.sim.simulation import Simulation
 
 Part = Callable[[Draw], Failure | None]
 MACHINE = ("evicts-silently", "accepts-forgotten", "accepts-expired", "ignores-order", "restores-without-bytes",
            "restores-onto-the-old", "drops-empty-values")  # fmt: skip
-CLIENT = ("resends-after-expiry", "never-uncertain", "sends-what-was-given-up", "reads-always-by-lease")
+CLIENT = ("resends-after-expiry", "never-uncertain", "sends-what-was-given-up", "reads-always-by-lease",
+          "overtakes-the-uncertain", "overtakes-what-waits")  # fmt: skip
 
 
 @pytest.mark.parametrize("part", [machine_failure, client_failure, applier_failure])
@@ -94,6 +102,21 @@ def test_states_of_one_shape_are_asked_once_and_now_and_then() -> None:
     sim.run(1.0)
     assert not sim.violations
     assert len({shape_of(node.state) for node in sim.world.nodes.values()}) == 2, "a leader, and its followers"
+
+
+def test_a_caller_that_would_wait_for_an_entry_that_is_gone_is_found() -> None:
+    sim = Simulation(3)
+    leader = sim.run_until(lambda s: s.leader)
+    sim.run(0.5)
+    follower = next(one.state for one in sim.nodes.values() if one.id != leader)
+    last, vote = follower.log.last, Vote(follower.term + 1, 9, committed=True)
+    own = [Entry(LogId(last.term, follower.id, last.index + place), Noop()) for place in (1, 2)]
+    before = replace(follower, disk=replace(follower.disk, log=follower.log.append(own)))
+    entry = Entry(LogId(vote.term, 9, last.index + 1), Noop())
+    appended = step(before, Receive(9, AppendRequest(vote=vote, prev=last, entries=(entry,), round=1)))
+    assert list(waits_end(appended)) == []
+    without = tuple(one for one in appended.commands if not isinstance(one, Truncate))
+    assert {name for name, _ in waits_end(replace(appended, commands=without))} == {EVERY_WAIT_ENDS}
 
 
 @pytest.mark.parametrize("change", HARMLESS, ids=[one.name for one in HARMLESS])

@@ -6,6 +6,7 @@ from pyraft_lab.check.campaign import CampaignSettings, run_seed
 from pyraft_lab.check.disk_trial import DAMAGE, KEPT, SYNCED, storage_failure
 from pyraft_lab.check.failure import Failure
 from pyraft_lab.check.live_trial import LiveTrial, live_failure
+from pyraft_lab.check.lookahead import EVERY_WAIT_ENDS
 from pyraft_lab.check.mutants.code_mutants import CODE_MUTANTS
 from pyraft_lab.check.swarm import Draw, draw
 from pyraft_lab.engine.engine import raft
@@ -67,6 +68,20 @@ def test_what_a_driver_or_a_client_does_wrong_is_named(mutant: str) -> None:
     with CODE_MUTANTS[mutant].edit.applied():
         found = live_failure(live(), raft(RAFT))
     assert isinstance(found, Failure)
+
+
+@pytest.mark.parametrize("mutant", ["lets-writes-wait", "keeps-ended-batches"])
+def test_a_request_that_a_node_keeps_for_ever_is_found(mutant: str) -> None:
+    with CODE_MUTANTS[mutant].edit.applied():
+        found = live_failure(live(), raft(RAFT))
+    assert found is not None
+    assert found.name == EVERY_WAIT_ENDS
+
+
+def test_a_client_that_asks_again_at_once_and_for_ever_is_a_failure_and_no_hang() -> None:
+    with CODE_MUTANTS["keeps-ended-batches"].edit.applied():
+        row = run_seed(CampaignSettings().trial(5))
+    assert "time stands still" in row.what
 
 
 def test_every_edit_of_the_zoo_fits_and_is_taken_back() -> None:

@@ -40,6 +40,19 @@ def test_a_wait_that_nothing_ends_is_an_error_and_no_hang() -> None:
         run_virtually(wait())
 
 
+def test_tasks_that_go_on_without_end_and_wait_for_nothing_are_an_error_and_no_hang() -> None:
+    async def work() -> None:
+        await asyncio.sleep(2)
+        again()
+        await asyncio.sleep(1)
+
+    def again() -> None:
+        asyncio.get_running_loop().call_soon(again)
+
+    with pytest.raises(PyraftError, match="time stands still: tasks go on without end at 2 s"):
+        run_virtually(work())
+
+
 async def _suspended() -> list[str]:
     loop, told, asked = asyncio.get_running_loop(), list[str](), asyncio.Event()
     assert isinstance(loop, VirtualLoop)
