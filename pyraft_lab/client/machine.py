@@ -184,6 +184,8 @@ def _on_outcome(turn: Turn, node: NodeId, batch: Batch, answer: Answer | None) -
             _change(turn, batch, request=None, is_uncertain=False)
         case OutOfOrder():
             _change(turn, batch, request=None, must_wait=True, sent=batch.sent - 1)
+            if batch.serial == turn.state.batches.first:  # there is none before it: this node is wrong
+                _turn_elsewhere(turn, node, PyraftError("out of order"))
         case Expired():
             _on_expired(turn, batch)
         case Value(value):

@@ -14,7 +14,7 @@ from pyraft_lab.errors import (
     PyraftError,
     Timeout,
 )
-from pyraft_lab.session import Batched, Expired, Rejected, Value
+from pyraft_lab.session import Batched, Expired, OutOfOrder, Rejected, Value
 from tests.client.world import World, attempts
 
 
@@ -204,6 +204,18 @@ def test_batches_that_arrive_out_of_order_are_applied_in_order() -> None:
     world.settle()
     assert world.mine == ["first", "a", "b", "c"]
     assert [world.result(call) for call in calls] == [[2], [3], [4]]
+
+
+def test_a_first_batch_that_is_called_out_of_order_goes_elsewhere_after_a_pause() -> None:
+    """Nothing of this client can be missing before it: without a pause a wrong node would be asked for ever."""
+    world = opened()
+    call = world.write("a")
+    world.happen(Replied(world.wire.pop().request, OutOfOrder(1)))
+    assert world.wire == []
+    world.fire(RetryTimer())
+    assert [(ask.node, type(ask.message)) for ask in world.wire] == [(2, WriteBatch)]
+    world.settle()
+    assert world.result(call) == [2]
 
 
 def test_after_an_attempt_without_an_answer_the_outcome_is_asked_for() -> None:
