@@ -22,7 +22,7 @@ from pyraft_lab.engine.config import Config
 from pyraft_lab.network import broker
 from pyraft_lab.network.base import MemoryNetwork, Network
 from pyraft_lab.runtime.raft import Raft
-from pyraft_lab.runtime.recorder import Level, Recorder
+from pyraft_lab.runtime.recorder import Level, Observer, Recorder
 from pyraft_lab.storage.base import Storage
 from pyraft_lab.storage.memory import MemoryStorage
 from pyraft_lab.storage.sqlite import SqliteStorage
@@ -62,9 +62,10 @@ async def measure(
     outstanding: int = 64,
     level: Level = "off",
     seconds: float = 1.0,
+    observer: Observer | None = None,
 ) -> Speed:
-    """Write for ``seconds`` with a fixed number of concurrent calls; the measured speed."""
-    async with cluster(network, storage, level) as leader:
+    """Write for ``seconds`` with so many concurrent calls; ``observer`` gets the records (default: a trace)."""
+    async with cluster(network, storage, level, observer) as leader:
         run = await _timed(lambda: leader.client_write(COMMAND), outstanding, seconds)
     return _speed(run, Speed(network=network, storage=storage, outstanding=outstanding, level=level))
 
@@ -126,10 +127,13 @@ def _speed(run: _Run, kind: Speed) -> Speed:
 
 @asynccontextmanager
 async def cluster(
-    network: NetworkName = "memory", storage: StorageName = "memory", level: Level = "off"
+    network: NetworkName = "memory",
+    storage: StorageName = "memory",
+    level: Level = "off",
+    observer: Observer | None = None,
 ) -> AsyncIterator[Raft]:
     """Start three nodes, elect a leader, and yield the leader's handle."""
-    reporter = Recorder([Trace(limit=20_000)], level=level)
+    reporter = Recorder([Trace(limit=20_000) if observer is None else observer], level=level)
     async with AsyncExitStack() as stack:
         wire = await _wire(network, stack)
         rafts = [
