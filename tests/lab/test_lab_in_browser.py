@@ -423,6 +423,21 @@ def test_a_lab_of_a_third_of_a_window_is_not_cut(visit: Visit, tmp_path: Path, n
     visit.picture(f"17-a-third-{nodes}")
 
 
+@pytest.mark.parametrize("nodes", [9, 15, 33])
+@pytest.mark.parametrize("width", [700, 1100])
+def test_the_servers_of_a_whole_class_have_names_that_can_be_read(
+    visit: Visit, tmp_path: Path, nodes: int, width: int
+) -> None:
+    sim = Simulation(nodes=nodes, seed=7)
+    sim.run_until(lambda s: s.leader)
+    sim.run(0.1)
+    visit.page.set_viewport_size({"width": width, "height": 900})
+    visit.page.goto(Lab(sim).to_html(tmp_path / "lab.html").as_uri())
+    seat = Seat(visit.page)
+    assert [one for one in is_cut(seat) if re.match(r"n\d", one)] == []
+    visit.picture(f"18-a-class-{nodes}-{width}")
+
+
 def say_why_nothing_happens(seat: Seat) -> None:
     """A key that finds nothing says so; the list of keys begins with its first line, however small the window is."""
     seat.root.focus()

@@ -1,4 +1,4 @@
-// Bundled from lab/js/src by lab/js/build.js; change it there. Sources: 027e115e9be4569248a0fb2dc4495ecc4a36aaf3370a65a4202637cf0bce9ee9
+// Bundled from lab/js/src by lab/js/build.js; change it there. Sources: faf8d906a4bc5ca1000b428dc87dcc0eef53d236a8892ac8a637008ac08fbaba
 
 // src/tools.js
 var clamp = (low, value, high) => Math.max(low, Math.min(high, value));
@@ -812,6 +812,9 @@ var MessagesView = class {
 
 // src/ring.js
 var INK = "#1F2933";
+var ROOM = 0.36;
+var SMALLEST = 21;
+var CROWD = 9;
 var TIGHT = 440;
 var RingView = class {
   /** @param {import("./lab.js").Lab} lab */
@@ -822,6 +825,7 @@ var RingView = class {
     this.width = 0;
     this.height = 0;
     this.radius = 30;
+    this.drawn = 30;
     this.newest = 0;
     this.frames = 0;
     this.ids = this.fitted = this.linkKey = "";
@@ -846,8 +850,12 @@ var RingView = class {
     const key = `${ids.join()}|${this.width}`;
     if (this.fitted === key) return;
     this.fitted = key;
-    this.radius = ids.length > 7 ? 21 : ids.length > 5 ? 26 : 30;
-    set(this.svg, { "data-tight": this.isTight && ids.length > 5 });
+    this.drawn = ids.length > 7 ? SMALLEST : ids.length > 5 ? 26 : 30;
+    this.radius = Math.min(this.drawn, ROOM * (Math.PI * (Math.min(this.width, this.height) - 72) / ids.length));
+    const isCrowd = ids.length > CROWD;
+    const isTiny = this.radius < 0.6 * SMALLEST;
+    const isTight = this.isTight ? ids.length > 5 : ids.length > 7 && this.width < TIGHT;
+    set(this.svg, { "data-tight": isTight, "data-crowd": isCrowd, "data-tiny": isTiny });
     this.places = ringPlaces(ids, this.width, this.height, this.radius);
     if (this.ids !== ids.join()) {
       this.ids = ids.join();
@@ -855,9 +863,21 @@ var RingView = class {
       this.rings.replaceChildren(...this.nodes.values());
     }
     for (const [id, node] of this.nodes) {
-      const { x, y } = this.place(id);
+      const { x, y, angle } = this.place(id);
       set(node, { transform: `translate(${x} ${y})` });
+      set(part(node, ".rl-inside"), { transform: `scale(${this.radius / this.drawn})` });
+      this.arrangeWords(node, angle, isCrowd);
     }
+  }
+  /** @param {Element} node @param {number} angle @param {boolean} isCrowd In a crowd names stand around the ring. */
+  arrangeWords(node, angle, isCrowd) {
+    const r = this.radius;
+    const above = Math.sin(angle) < -0.05;
+    const aside = above && Math.abs(Math.cos(angle)) > 0.3 ? 14 * Math.sign(Math.cos(angle)) : 0;
+    const x = isCrowd ? (r + 15) * Math.cos(angle) : aside;
+    const y = isCrowd ? (r + 13) * Math.sin(angle) + 3 : above ? -r - 17 : r + 26;
+    set(part(node, ".rl-label"), { x, y });
+    set(part(node, ".rl-extra"), { x, y: y + (above ? -15 : 14) });
   }
   /** @param {number} id */
   place(id) {
@@ -865,14 +885,10 @@ var RingView = class {
   }
   /** @param {number} id */
   build(id) {
-    const { angle } = this.place(id);
-    const r = this.radius;
-    const above = Math.sin(angle) < -0.05;
-    const label = above ? -r - 17 : r + 26;
-    const x = above && Math.abs(Math.cos(angle)) > 0.3 ? 14 * Math.sign(Math.cos(angle)) : 0;
-    const group = s(
+    const r = this.drawn;
+    const inside = s(
       "g",
-      { class: "rl-node", tabindex: 0, role: "button", "data-id": id },
+      { class: "rl-inside" },
       s("circle", { class: "rl-circle", r: r + 7 }),
       s("path", { class: "rl-left" }),
       s("circle", { class: "rl-picked", r: r + 16 }),
@@ -881,19 +897,23 @@ var RingView = class {
       s("circle", { class: "rl-body", r, pathLength: 188 }),
       s("g", { class: "rl-votes" }),
       s("path", { class: "rl-mark" }),
+      s("text", { class: "rl-word", y: 16 }, "term"),
+      " ",
+      s("text", { class: "rl-numeral", y: 4 })
+    );
+    const group = s(
+      "g",
+      { class: "rl-node", tabindex: 0, role: "button", "data-id": id },
+      inside,
       s(
         "text",
-        { class: "rl-label", x, y: label },
+        { class: "rl-label" },
         s("tspan", { class: "rl-name" }, name(id)),
         " ",
         s("tspan", { class: "rl-role" })
       ),
       " ",
-      s("text", { class: "rl-extra", x, y: label + (above ? -15 : 14) }),
-      " ",
-      s("text", { class: "rl-word", y: 16 }, "term"),
-      " ",
-      s("text", { class: "rl-numeral", y: 4 })
+      s("text", { class: "rl-extra" })
     );
     group.addEventListener("click", (event) => this.lab.pickNode(id, event.shiftKey || event.ctrlKey || event.metaKey));
     group.addEventListener("contextmenu", (event) => {
@@ -930,7 +950,7 @@ var RingView = class {
       "aria-pressed": isPicked,
       "aria-label": nodeWords(id, state, scene, stale)
     });
-    const size = state.role === "learner" ? this.radius * 0.74 : this.radius;
+    const size = state.role === "learner" ? this.drawn * 0.74 : this.drawn;
     this.paintBody(group, state, size);
     part(group, ".rl-role").textContent = roleWord(state, stale, member);
     part(group, ".rl-extra").textContent = extraWords(id, state, scene);
@@ -988,7 +1008,7 @@ var RingView = class {
   /** @param {number} side @param {string} extra */
   arc(side, extra) {
     const from = 0.62;
-    const r = this.radius + (side < 0 ? 12.5 : 16.5);
+    const r = this.drawn + (side < 0 ? 12.5 : 16.5);
     const [x, y] = [side * r * Math.cos(from), r * Math.sin(from)];
     return s("path", { class: `rl-arc ${extra}`, d: `M${x} ${-y}A${r} ${r} 0 0 ${side > 0 ? 1 : 0} ${x} ${y}` });
   }
@@ -1029,7 +1049,7 @@ var RingView = class {
     const points = group.map((id) => this.place(id));
     const lines = points.map(({ x, y }, place) => `${place ? "L" : "M"}${x} ${y}`).join("");
     const d = lines + (points.length === 1 ? "h0.1" : "Z");
-    const ground = (look, width) => s("path", { class: look, d, "stroke-width": 2 * (this.radius + width) });
+    const ground = (look, width) => s("path", { class: look, d, "stroke-width": 2 * this.radius * (1 + width / this.drawn) });
     return [ground("rl-shore", 12.5), ground("rl-island", 11)];
   }
   /** @param {Scene} scene What moves here: the timers; while it plays not in every frame. */
@@ -1041,18 +1061,14 @@ var RingView = class {
   }
   /** @param {Server} state @param {SVGElement} group @param {number} now */
   moveClock(state, group, now) {
-    const track = (
-      /** @type {SVGCircleElement} */
-      group.children[0]
-    );
-    const left = (
-      /** @type {SVGPathElement} */
-      group.children[1]
+    const [track, left] = (
+      /** @type {SVGGraphicsElement[]} */
+      [".rl-circle", ".rl-left"].map((which) => part(group, which))
     );
     const clock = state.up && !state.halted && state.role !== "leader" ? state.clock : null;
     track.style.display = left.style.display = clock ? "" : "none";
     if (!clock) return;
-    const r = this.radius + 7;
+    const r = this.drawn + 7;
     const ends = clock[1] ?? clock[0] + state.longest;
     const longest = Math.max(state.longest, ends - clock[0]);
     const drawn = (ends - clock[0]) / longest;
@@ -1616,7 +1632,7 @@ var LogsView = class {
       "g",
       {},
       s("text", { class: `rl-row ${state.up ? "" : "rl-off"}`, x: 0, y: y + 17 }, name(id)),
-      this.machine(state, y)
+      this.machine(id, state, y)
     );
     const cells = entriesOf(state.log, Math.max(this.first, 1), this.last);
     for (const [index, term, by] of cells) group.append(this.cell(index, term, by, state, y));
@@ -1627,12 +1643,13 @@ var LogsView = class {
     if (peer) group.append(...this.peerMarks(peer, y));
     return group;
   }
-  /** @param {Server} state @param {number} y Equal state machines have equal little pictures. */
-  machine(state, y) {
+  /** @param {number} id @param {Server} state @param {number} y Equal state machines have equal little pictures. */
+  machine(id, state, y) {
     if (!state.digest || !state.up || this.lab.isPlain) return null;
     const words = s("title", {}, `state machine: ${state.holds || "empty"} (${state.digest})`);
     const ground = s("rect", { width: 12, height: 12, fill: "transparent" });
-    return s("g", { transform: `translate(24 ${y + 6})` }, words, ground, digestMark(state.digest));
+    const x = name(id).length > 2 ? 31 : 24;
+    return s("g", { transform: `translate(${x} ${y + 6})` }, words, ground, digestMark(state.digest));
   }
   /** @param {number} index @param {number} term @param {number} by @param {Server} state @param {number} y */
   cell(index, term, by, state, y) {

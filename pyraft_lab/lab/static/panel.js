@@ -1,4 +1,4 @@
-// Bundled from lab/js/src by lab/js/build.js; change it there. Sources: 027e115e9be4569248a0fb2dc4495ecc4a36aaf3370a65a4202637cf0bce9ee9
+// Bundled from lab/js/src by lab/js/build.js; change it there. Sources: faf8d906a4bc5ca1000b428dc87dcc0eef53d236a8892ac8a637008ac08fbaba
 
 // src/dom.js
 function keepKeys(root) {

@@ -170,7 +170,7 @@ export class LogsView {
       "g",
       {},
       s("text", { class: `rl-row ${state.up ? "" : "rl-off"}`, x: 0, y: y + 17 }, name(id)),
-      this.machine(state, y),
+      this.machine(id, state, y),
     );
     const cells = entriesOf(state.log, Math.max(this.first, 1), this.last);
     for (const [index, term, by] of cells) group.append(this.cell(index, term, by, state, y));
@@ -182,12 +182,13 @@ export class LogsView {
     return group;
   }
 
-  /** @param {Server} state @param {number} y Equal state machines have equal little pictures. */
-  machine(state, y) {
+  /** @param {number} id @param {Server} state @param {number} y Equal state machines have equal little pictures. */
+  machine(id, state, y) {
     if (!state.digest || !state.up || this.lab.isPlain) return null;
     const words = s("title", {}, `state machine: ${state.holds || "empty"} (${state.digest})`);
     const ground = s("rect", { width: 12, height: 12, fill: "transparent" });
-    return s("g", { transform: `translate(24 ${y + 6})` }, words, ground, digestMark(state.digest));
+    const x = name(id).length > 2 ? 31 : 24;
+    return s("g", { transform: `translate(${x} ${y + 6})` }, words, ground, digestMark(state.digest));
   }
 
   /** @param {number} index @param {number} term @param {number} by @param {Server} state @param {number} y */

@@ -11,7 +11,10 @@ import { extraWords, nodeWords, roleWord } from "./words.js";
 /** @typedef {import("./geometry.js").Place} Place */
 
 const INK = "#1F2933";
-const TIGHT = 440; // pixels of a Lab below which its ring is as high as it is wide, and followers of many have only names
+const ROOM = 0.36; // a server's radius as a share of the way to the next: its timer stands around it
+const SMALLEST = 21; // a server's radius, below which it is drawn to scale
+const CROWD = 9; // servers, of more than which only names stand around the ring
+const TIGHT = 440; // pixels of a Lab or ring below which followers of many have only names, and the ring is as high as wide
 
 export class RingView {
   /** @param {import("./lab.js").Lab} lab */
@@ -23,7 +26,8 @@ export class RingView {
     this.places = new Map();
     this.width = 0;
     this.height = 0;
-    this.radius = 30;
+    this.radius = 30; // on the ring
+    this.drawn = 30; // in a server's own drawing, which is drawn to scale in a crowd
     this.newest = 0;
     this.frames = 0;
     this.ids = this.fitted = this.linkKey = "";
@@ -51,8 +55,12 @@ export class RingView {
     const key = `${ids.join()}|${this.width}`;
     if (this.fitted === key) return;
     this.fitted = key;
-    this.radius = ids.length > 7 ? 21 : ids.length > 5 ? 26 : 30;
-    set(this.svg, { "data-tight": this.isTight && ids.length > 5 });
+    this.drawn = ids.length > 7 ? SMALLEST : ids.length > 5 ? 26 : 30;
+    this.radius = Math.min(this.drawn, ROOM * ((Math.PI * (Math.min(this.width, this.height) - 72)) / ids.length));
+    const isCrowd = ids.length > CROWD;
+    const isTiny = this.radius < 0.6 * SMALLEST;
+    const isTight = this.isTight ? ids.length > 5 : ids.length > 7 && this.width < TIGHT;
+    set(this.svg, { "data-tight": isTight, "data-crowd": isCrowd, "data-tiny": isTiny });
     this.places = ringPlaces(ids, this.width, this.height, this.radius);
     if (this.ids !== ids.join()) {
       // servers are rebuilt only where others came or went: the focus stays
@@ -61,9 +69,22 @@ export class RingView {
       this.rings.replaceChildren(...this.nodes.values());
     }
     for (const [id, node] of this.nodes) {
-      const { x, y } = this.place(id);
+      const { x, y, angle } = this.place(id);
       set(node, { transform: `translate(${x} ${y})` });
+      set(part(node, ".rl-inside"), { transform: `scale(${this.radius / this.drawn})` });
+      this.arrangeWords(node, angle, isCrowd);
     }
+  }
+
+  /** @param {Element} node @param {number} angle @param {boolean} isCrowd In a crowd names stand around the ring. */
+  arrangeWords(node, angle, isCrowd) {
+    const r = this.radius;
+    const above = Math.sin(angle) < -0.05;
+    const aside = above && Math.abs(Math.cos(angle)) > 0.3 ? 14 * Math.sign(Math.cos(angle)) : 0; // beside what comes from the top
+    const x = isCrowd ? (r + 15) * Math.cos(angle) : aside;
+    const y = isCrowd ? (r + 13) * Math.sin(angle) + 3 : above ? -r - 17 : r + 26;
+    set(part(node, ".rl-label"), { x, y });
+    set(part(node, ".rl-extra"), { x, y: y + (above ? -15 : 14) });
   }
 
   /** @param {number} id */
@@ -73,14 +94,10 @@ export class RingView {
 
   /** @param {number} id */
   build(id) {
-    const { angle } = this.place(id);
-    const r = this.radius;
-    const above = Math.sin(angle) < -0.05;
-    const label = above ? -r - 17 : r + 26;
-    const x = above && Math.abs(Math.cos(angle)) > 0.3 ? 14 * Math.sign(Math.cos(angle)) : 0; // beside what comes from the top
-    const group = s(
+    const r = this.drawn;
+    const inside = s(
       "g",
-      { class: "rl-node", tabindex: 0, role: "button", "data-id": id },
+      { class: "rl-inside" },
       s("circle", { class: "rl-circle", r: r + 7 }),
       s("path", { class: "rl-left" }),
       s("circle", { class: "rl-picked", r: r + 16 }),
@@ -89,19 +106,23 @@ export class RingView {
       s("circle", { class: "rl-body", r, pathLength: 188 }),
       s("g", { class: "rl-votes" }),
       s("path", { class: "rl-mark" }),
+      s("text", { class: "rl-word", y: 16 }, "term"),
+      " ",
+      s("text", { class: "rl-numeral", y: 4 }),
+    );
+    const group = s(
+      "g",
+      { class: "rl-node", tabindex: 0, role: "button", "data-id": id },
+      inside,
       s(
         "text",
-        { class: "rl-label", x, y: label },
+        { class: "rl-label" },
         s("tspan", { class: "rl-name" }, name(id)),
         " ",
         s("tspan", { class: "rl-role" }),
       ),
       " ",
-      s("text", { class: "rl-extra", x, y: label + (above ? -15 : 14) }),
-      " ",
-      s("text", { class: "rl-word", y: 16 }, "term"),
-      " ",
-      s("text", { class: "rl-numeral", y: 4 }),
+      s("text", { class: "rl-extra" }),
     );
     group.addEventListener("click", (event) => this.lab.pickNode(id, event.shiftKey || event.ctrlKey || event.metaKey));
     group.addEventListener("contextmenu", (event) => {
@@ -137,7 +158,7 @@ export class RingView {
       "aria-pressed": isPicked,
       "aria-label": nodeWords(id, state, scene, stale),
     });
-    const size = state.role === "learner" ? this.radius * 0.74 : this.radius;
+    const size = state.role === "learner" ? this.drawn * 0.74 : this.drawn;
     this.paintBody(group, state, size);
     part(group, ".rl-role").textContent = roleWord(state, stale, member);
     part(group, ".rl-extra").textContent = extraWords(id, state, scene);
@@ -199,7 +220,7 @@ export class RingView {
   /** @param {number} side @param {string} extra */
   arc(side, extra) {
     const from = 0.62;
-    const r = this.radius + (side < 0 ? 12.5 : 16.5);
+    const r = this.drawn + (side < 0 ? 12.5 : 16.5);
     const [x, y] = [side * r * Math.cos(from), r * Math.sin(from)];
     return s("path", { class: `rl-arc ${extra}`, d: `M${x} ${-y}A${r} ${r} 0 0 ${side > 0 ? 1 : 0} ${x} ${y}` });
   }
@@ -246,7 +267,8 @@ export class RingView {
     const lines = points.map(({ x, y }, place) => `${place ? "L" : "M"}${x} ${y}`).join("");
     const d = lines + (points.length === 1 ? "h0.1" : "Z");
     /** @param {string} look @param {number} width */
-    const ground = (look, width) => s("path", { class: look, d, "stroke-width": 2 * (this.radius + width) });
+    const ground = (look, width) =>
+      s("path", { class: look, d, "stroke-width": 2 * this.radius * (1 + width / this.drawn) });
     return [ground("rl-shore", 12.5), ground("rl-island", 11)];
   }
 
@@ -260,12 +282,13 @@ export class RingView {
 
   /** @param {Server} state @param {SVGElement} group @param {number} now */
   moveClock(state, group, now) {
-    const track = /** @type {SVGCircleElement} */ (group.children[0]);
-    const left = /** @type {SVGPathElement} */ (group.children[1]);
+    const [track, left] = /** @type {SVGGraphicsElement[]} */ (
+      [".rl-circle", ".rl-left"].map((which) => part(group, which))
+    );
     const clock = state.up && !state.halted && state.role !== "leader" ? state.clock : null;
     track.style.display = left.style.display = clock ? "" : "none";
     if (!clock) return;
-    const r = this.radius + 7;
+    const r = this.drawn + 7;
     const ends = clock[1] ?? clock[0] + state.longest;
     const longest = Math.max(state.longest, ends - clock[0]);
     const drawn = (ends - clock[0]) / longest;
