@@ -78,12 +78,6 @@ def test_a_request_that_a_node_keeps_for_ever_is_found(mutant: str) -> None:
     assert found.name == EVERY_WAIT_ENDS
 
 
-def test_a_client_that_asks_again_at_once_and_for_ever_is_a_failure_and_no_hang() -> None:
-    with CODE_MUTANTS["keeps-ended-batches"].edit.applied():
-        row = run_seed(CampaignSettings().trial(5))
-    assert "time stands still" in row.what
-
-
 def test_every_edit_of_the_zoo_fits_and_is_taken_back() -> None:
     for one in CODE_MUTANTS.values():
         function = one.edit._function()  # noqa: SLF001 (what it changes is what is asked)

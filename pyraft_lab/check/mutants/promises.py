@@ -120,7 +120,7 @@ PROMISES: Sequence[CodeMutant] = (
             "    if batch.sent:",
             "    if True:",
         ),
-        seed=4,
+        seed=9,
     ),
     CodeMutant(
         name="reads-always-by-lease",
