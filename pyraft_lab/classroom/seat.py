@@ -3,11 +3,13 @@
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.membership import AddLearners, AddVoters, Batch, Change, RemoveLearners, RemoveVoters
@@ -28,6 +30,8 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.2, 3.0
 """Seconds before a refused membership change is asked for again: a random time, longer after each refusal."""
 TURN = 1.0
 """Seconds that each of the waiting nodes leaves the asking to those before it, counted from the last change."""
+ANSWER_TIMEOUT = 3.0
+"""Seconds in which a player who is there before all nodes answers one who comes."""
 LEAVE_TIMEOUT = 10.0
 """Seconds in which a node tries to leave the membership; others may be leaving at the same moment."""
 
@@ -101,8 +105,11 @@ async def take_seat(
             continue  # two nodes with one number would be one node that loses its log; a class chooses again in order
         told(me)
         try:
-            await _sit(seat, remote, stop, player, observers)
-            if not stop.is_set():
+            async with _answering(remote, me):
+                if seat.initial_voters and not await _is_first(remote, me):
+                    seat = replace(seat, initial_voters=())
+                is_second = await _sit(seat, remote, stop, player, observers)
+            if not (stop.is_set() or is_second):
                 raise RemovedFromRoom(place, me)
         except* DuplicateNode:
             log.info("another node took seat %s at the same moment", me)
@@ -125,17 +132,73 @@ async def _be_heard(place: RoomAddress, remote: Remote, me: NodeId) -> int:
     return remote.place_of_player(me) or 0
 
 
+async def _is_first(remote: Remote, me: NodeId) -> bool:
+    """Whether this player is to initialize the room: of those who come before any node is up, the first one is.
+
+    Players of an earlier lesson may have left reports, so one who came before must answer to be believed.
+    """
+    if not remote.players_before(me):
+        return not remote.metrics
+    try:
+        async with asyncio.timeout(ANSWER_TIMEOUT):
+            await remote.until(lambda: bool(remote.metrics or remote.players_before(me, answered=True)))
+    except TimeoutError:
+        return True
+    return False
+
+
+@asynccontextmanager
+async def _answering(remote: Remote, me: NodeId) -> AsyncIterator[None]:
+    """Inside, players who come before this node is up get an answer: another report of its player."""
+    task = asyncio.create_task(_answer(remote, me))
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+async def _answer(remote: Remote, me: NodeId) -> None:
+    known = len(remote.players)
+    with suppress(PyraftError):  # the connection is closed
+        while me not in remote.metrics:
+            if len(remote.players) > known:
+                known = len(remote.players)
+                remote.publish_playing(me, remote.players[me])
+            await remote.until_changed()
+
+
+def _is_second_room(remote: Remote, me: NodeId) -> bool:
+    """Whether this node is a room of its own, beside another one in which newcomers are taken in."""
+    leader, own = leader_of(remote.metrics), remote.metrics.get(me)
+    if leader in {None, me} or own is None or own.membership.nodes.keys() != {me}:
+        return False
+    return me not in remote.metrics[leader].membership.nodes
+
+
 async def _sit(
     seat: NodeOptions, remote: Remote, stop: asyncio.Event, player: SeatPlayer | None, observers: Sequence[Observer]
-) -> None:
+) -> bool:
+    """Serve the node until it leaves; whether it does so because it was alone in a second room."""
     leaving = asyncio.Event()
+    is_second = False
+
+    async def leave_second_room() -> None:
+        nonlocal is_second
+        await remote.until(lambda: _is_second_room(remote, seat.id))
+        log.info("another node initialized the room at the same moment")
+        is_second = True
+        leaving.set()
+
     async with asyncio.TaskGroup() as group:
         sitting = group.create_task(serve(seat, leaving, observers=observers, player=player))
         others = [group.create_task(_leave_membership(remote, seat.id, stop, leaving))]
         others.append(group.create_task(_leave_when_taken_out(remote, seat.id, leaving)))
-        if not seat.initial_voters:
+        if seat.initial_voters:
+            others.append(group.create_task(leave_second_room()))
+        else:
             others.append(group.create_task(_be_taken_in(remote, seat.id, stop)))
         sitting.add_done_callback(lambda _: [task.cancel() for task in others])
+    return is_second
 
 
 class Newcomers:

@@ -61,6 +61,8 @@ class Remote:
     def __init__(self, name: str) -> None:
         self.metrics, self.players, self.faults_applied, self.is_connected = {}, {}, {}, True
         self._players: dict[NodeId, list[str]] = {}
+        self._reports: dict[NodeId, tuple[int, int]] = {}
+        self._heard = 0
         self.changed: Callable[[], None] = lambda: None
         self._name = name
         self._numbers = itertools.count(secrets.randbits(40) << 20)
@@ -168,9 +170,13 @@ class Remote:
     async def until(self, holds: Callable[[], bool]) -> None:
         """Wait until ``holds()`` is true of the nodes' metrics, or the connection is closed; it has no time limit."""
         while not holds():
-            self._up()
-            self._changed.clear()
-            await self._changed.wait()
+            await self.until_changed()
+
+    async def until_changed(self) -> None:
+        """Wait until something arrives that changes what is known of nodes or players; it has no time limit."""
+        self._up()
+        self._changed.clear()
+        await self._changed.wait()
 
     def publish_faults(self, faults: LinkFaults) -> bytes:
         """Set the link faults of all nodes that accept fault control (:mod:`pyraft_lab.network.fault_control`).
@@ -194,6 +200,16 @@ class Remote:
         """
         names = self._players.get(node, [])
         return names.index(self._name) if self._name in names else None
+
+    def players_before(self, node: NodeId, *, answered: bool = False) -> frozenset[NodeId]:
+        """The nodes that players reported about before ``node``; with ``answered`` those they did again since then.
+
+        A report stays at the broker when its player has gone: only one that comes again shows that somebody is there.
+        """
+        mine, _ = self._reports[node]
+        return frozenset(
+            other for other, (first, last) in self._reports.items() if first < mine and (last > mine or not answered)
+        )
 
     def client(self, *, deadline: float = 10.0, max_bytes: int = MOST_COMMAND_BYTES) -> Client:
         """A new client session; a command larger than ``max_bytes`` bytes is refused before it is sent."""
@@ -225,6 +241,9 @@ class Remote:
                     self.players[node_id("node", int(node))] = room_of.decode_playing(payload)
                     names = self._players.setdefault(int(node), [])
                     names += [] if name in names else [name]
+                    self._heard += 1
+                    first, _ = self._reports.get(int(node), (self._heard, 0))
+                    self._reports[int(node)] = first, self._heard
                     self._changed.set()
                 case _:
                     pass

@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
+from pyraft_lab.classroom import seat
 from pyraft_lab.classroom.bots import Bots
 from pyraft_lab.classroom.seat import RoomAddress
 from pyraft_lab.classroom.teacher_commands import TeacherCommands, carried_out
@@ -93,6 +95,72 @@ async def test_of_two_who_choose_a_number_at_once_both_know_who_has_it() -> None
             await asyncio.wait_for(one.until(lambda: 20 in one.players and 20 in other.players), 60)
             places = [{one.place_of_player(number), other.place_of_player(number)} for number in range(1, 21)]
             assert places == [{0, 1}] * 20
+
+
+async def members_of_all(url: str, learners: Sequence[Learner], *, cluster: str) -> set[frozenset[NodeId]]:
+    """The memberships that the nodes of a class report, once each node of it is a voter of one; they leave then."""
+    async with Remote.connect(url, cluster=cluster, timeout=30.0) as remote:
+        sitting = [asyncio.create_task(learner.sit()) for learner in learners]
+
+        def found() -> set[frozenset[NodeId]]:
+            return {frozenset(now.committed_membership.voters) for now in remote.metrics.values()}
+
+        await remote.until(lambda: len(remote.metrics) == len(learners) and found() == {frozenset(remote.metrics)})
+        for learner in learners:
+            learner.stop.set()
+        await asyncio.gather(*sitting)
+        return found()
+
+
+async def test_a_class_that_comes_at_one_moment_into_an_empty_room_is_one_cluster(tmp_path: Path) -> None:
+    """The report of the first is there before its node is: who comes in between must not initialize the room again."""
+    with broker.start() as its:
+        for number in range(6):
+            place = RoomAddress(broker=its.url, cluster=f"room{number}", timeout=30.0)
+            learners = [Learner(place, tmp_path / f"{number}-{seat}", wrong_at(-1)) for seat in range(CLASS)]
+            async with asyncio.timeout(60):
+                await members_of_all(its.url, learners, cluster=place.cluster)
+
+
+async def test_a_player_of_an_earlier_lesson_keeps_nobody_from_initializing_the_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seat, "ANSWER_TIMEOUT", 0.2)
+    with broker.start() as its:
+        place = RoomAddress(broker=its.url, cluster="room", timeout=30.0)
+        async with Remote.connect(its.url, cluster="room") as gone:
+            gone.publish_playing(1, Playing(by_hand=False))
+            await gone.until(lambda: 1 in gone.players)
+        async with asyncio.timeout(60):
+            await members_of_all(its.url, [Learner(place, tmp_path, wrong_at(-1))], cluster="room")
+
+
+async def test_of_two_who_initialize_one_room_the_second_takes_a_seat_in_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, both = list[NodeId](), asyncio.Event()
+
+    async def is_first(_: Remote, me: NodeId) -> bool:
+        asked.append(me)
+        if len(asked) == 2:
+            both.set()
+        await both.wait()  # until both have chosen a seat
+        return True
+
+    monkeypatch.setattr(seat, "_is_first", is_first)
+    with broker.start() as its:
+        place = RoomAddress(broker=its.url, cluster="room", timeout=30.0)
+        one, other = (Learner(place, tmp_path / name, wrong_at(-1)) for name in ("one", "other"))
+        async with asyncio.timeout(60), Remote.connect(its.url, cluster="room") as remote:
+            sitting = [asyncio.create_task(one.sit())]
+            await remote.until(lambda: bool(remote.players))
+            sitting.append(asyncio.create_task(other.sit()))
+            await both.wait()
+            await remote.until(lambda: {len(now.committed_membership.voters) for now in remote.metrics.values()} == {2})
+            for learner in (one, other):
+                learner.stop.set()
+            await asyncio.gather(*sitting)
+    assert max(one.node, other.node) > max(asked), "one of them took a new seat"
 
 
 async def test_a_class_plays_the_plan_of_a_lesson_and_leaves_nothing_behind(
