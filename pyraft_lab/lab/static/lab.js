@@ -1,4 +1,4 @@
-// Bundled from lab/js/src by lab/js/build.js; change it there. Sources: faf8d906a4bc5ca1000b428dc87dcc0eef53d236a8892ac8a637008ac08fbaba
+// Bundled from lab/js/src by lab/js/build.js; change it there. Sources: f86aaafe047147f25fffde0bad4169b3ba24cbdcbf464af012c8840b3da1abfa
 
 // src/tools.js
 var clamp = (low, value, high) => Math.max(low, Math.min(high, value));
@@ -865,7 +865,8 @@ var RingView = class {
     for (const [id, node] of this.nodes) {
       const { x, y, angle } = this.place(id);
       set(node, { transform: `translate(${x} ${y})` });
-      set(part(node, ".rl-inside"), { transform: `scale(${this.radius / this.drawn})` });
+      const scale = { transform: `scale(${this.radius / this.drawn})` };
+      for (const inside of node.querySelectorAll(".rl-inside")) set(inside, scale);
       this.arrangeWords(node, angle, isCrowd);
     }
   }
@@ -896,7 +897,12 @@ var RingView = class {
       s("circle", { class: "rl-ring", r: r + 3.6 }),
       s("circle", { class: "rl-body", r, pathLength: 188 }),
       s("g", { class: "rl-votes" }),
-      s("path", { class: "rl-mark" }),
+      s("path", { class: "rl-mark" })
+    );
+    const term = s(
+      "g",
+      { class: "rl-inside" },
+      // after the name: read aloud, the words of a server come in the order of its description
       s("text", { class: "rl-word", y: 16 }, "term"),
       " ",
       s("text", { class: "rl-numeral", y: 4 })
@@ -913,7 +919,9 @@ var RingView = class {
         s("tspan", { class: "rl-role" })
       ),
       " ",
-      s("text", { class: "rl-extra" })
+      s("text", { class: "rl-extra" }),
+      " ",
+      term
     );
     group.addEventListener("click", (event) => this.lab.pickNode(id, event.shiftKey || event.ctrlKey || event.metaKey));
     group.addEventListener("contextmenu", (event) => {

@@ -1,4 +1,4 @@
-// Bundled from lab/js/src by lab/js/build.js; change it there. Sources: faf8d906a4bc5ca1000b428dc87dcc0eef53d236a8892ac8a637008ac08fbaba
+// Bundled from lab/js/src by lab/js/build.js; change it there. Sources: f86aaafe047147f25fffde0bad4169b3ba24cbdcbf464af012c8840b3da1abfa
 
 // src/dom.js
 function keepKeys(root) {

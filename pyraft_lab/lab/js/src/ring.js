@@ -71,7 +71,8 @@ export class RingView {
     for (const [id, node] of this.nodes) {
       const { x, y, angle } = this.place(id);
       set(node, { transform: `translate(${x} ${y})` });
-      set(part(node, ".rl-inside"), { transform: `scale(${this.radius / this.drawn})` });
+      const scale = { transform: `scale(${this.radius / this.drawn})` };
+      for (const inside of node.querySelectorAll(".rl-inside")) set(inside, scale);
       this.arrangeWords(node, angle, isCrowd);
     }
   }
@@ -106,6 +107,10 @@ export class RingView {
       s("circle", { class: "rl-body", r, pathLength: 188 }),
       s("g", { class: "rl-votes" }),
       s("path", { class: "rl-mark" }),
+    );
+    const term = s(
+      "g",
+      { class: "rl-inside" }, // after the name: read aloud, the words of a server come in the order of its description
       s("text", { class: "rl-word", y: 16 }, "term"),
       " ",
       s("text", { class: "rl-numeral", y: 4 }),
@@ -123,6 +128,8 @@ export class RingView {
       ),
       " ",
       s("text", { class: "rl-extra" }),
+      " ",
+      term,
     );
     group.addEventListener("click", (event) => this.lab.pickNode(id, event.shiftKey || event.ctrlKey || event.metaKey));
     group.addEventListener("contextmenu", (event) => {
