@@ -375,7 +375,7 @@ class LiveTrial:
         return found
 
     async def _rest(self, nodes: Iterable[Raft], seconds: float) -> Failure | None:
-        """Wait until these nodes keep no request, for so many seconds after the grace of a former leader."""
+        """Wait until these nodes keep no request, for these seconds after the grace of a former leader."""
         for _ in range(round((seconds + grace(self.draw.settings)) / REST)):
             await asyncio.sleep(REST)
             if not list(_kept(nodes)):

@@ -158,7 +158,7 @@ async def _answering(remote: Remote, me: NodeId) -> AsyncIterator[None]:
 
 
 async def _answer(remote: Remote, me: NodeId) -> None:
-    known = len(remote.players)
+    known = len(remote.players_before(me)) + 1
     with suppress(PyraftError):  # the connection is closed
         while me not in remote.metrics:
             if len(remote.players) > known:

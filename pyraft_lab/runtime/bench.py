@@ -64,7 +64,7 @@ async def measure(
     seconds: float = 1.0,
     observer: Observer | None = None,
 ) -> Speed:
-    """Write for ``seconds`` with so many concurrent calls; ``observer`` gets the records (default: a trace)."""
+    """Write for ``seconds`` with ``outstanding`` concurrent calls; ``observer`` gets the records (default: a trace)."""
     async with cluster(network, storage, level, observer) as leader:
         run = await _timed(lambda: leader.client_write(COMMAND), outstanding, seconds)
     return _speed(run, Speed(network=network, storage=storage, outstanding=outstanding, level=level))

@@ -40,14 +40,14 @@ class _Jumping(selectors.DefaultSelector):
         """
         if timeout is None:
             raise PyraftError("nothing is left to happen: every task waits for something that never comes")
+        if timeout > 0:
+            self.now, self.rounds = self.now + timeout, 0
+            return super().select(0)
         self.rounds += 1
-        if timeout <= 0 and self.rounds <= MOST_ROUNDS:
-            return []
-        self.rounds = 0
-        if timeout <= 0:
+        if self.rounds > MOST_ROUNDS:
+            self.rounds = 0  # what is cancelled now needs some more
             raise PyraftError(f"time stands still: tasks go on without end at {self.now:g} s, and wait for nothing")
-        self.now += timeout
-        return super().select(0)
+        return []
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):

@@ -97,8 +97,8 @@ async def test_of_two_who_choose_a_number_at_once_both_know_who_has_it() -> None
             assert places == [{0, 1}] * 20
 
 
-async def members_of_all(url: str, learners: Sequence[Learner], *, cluster: str) -> set[frozenset[NodeId]]:
-    """The memberships that the nodes of a class report, once each node of it is a voter of one; they leave then."""
+async def are_one_cluster(url: str, learners: Sequence[Learner], *, cluster: str) -> None:
+    """Wait until all nodes of a class report one membership, in which all of them vote; they leave then."""
     async with Remote.connect(url, cluster=cluster, timeout=30.0) as remote:
         sitting = [asyncio.create_task(learner.sit()) for learner in learners]
 
@@ -109,7 +109,6 @@ async def members_of_all(url: str, learners: Sequence[Learner], *, cluster: str)
         for learner in learners:
             learner.stop.set()
         await asyncio.gather(*sitting)
-        return found()
 
 
 async def test_a_class_that_comes_at_one_moment_into_an_empty_room_is_one_cluster(tmp_path: Path) -> None:
@@ -119,7 +118,7 @@ async def test_a_class_that_comes_at_one_moment_into_an_empty_room_is_one_cluste
             place = RoomAddress(broker=its.url, cluster=f"room{number}", timeout=30.0)
             learners = [Learner(place, tmp_path / f"{number}-{seat}", wrong_at(-1)) for seat in range(CLASS)]
             async with asyncio.timeout(60):
-                await members_of_all(its.url, learners, cluster=place.cluster)
+                await are_one_cluster(its.url, learners, cluster=place.cluster)
 
 
 async def test_a_player_of_an_earlier_lesson_keeps_nobody_from_initializing_the_room(
@@ -132,7 +131,7 @@ async def test_a_player_of_an_earlier_lesson_keeps_nobody_from_initializing_the_
             gone.publish_playing(1, Playing(by_hand=False))
             await gone.until(lambda: 1 in gone.players)
         async with asyncio.timeout(60):
-            await members_of_all(its.url, [Learner(place, tmp_path, wrong_at(-1))], cluster="room")
+            await are_one_cluster(its.url, [Learner(place, tmp_path, wrong_at(-1))], cluster="room")
 
 
 async def test_of_two_who_initialize_one_room_the_second_takes_a_seat_in_the_first(
