@@ -77,11 +77,14 @@ def _open_session(turn: Turn) -> None:
 
 
 def _send_again(turn: Turn) -> None:
-    """Send waiting batches again, in order; none may overtake one whose outcome is unknown."""
-    is_blocked, first = False, turn.state.batches.first
+    """Send waiting batches again, in order; none may overtake one whose outcome is unknown.
+
+    Nothing is applied in a session that was forgotten, so no batch waits there for another: each only hears its end.
+    """
+    is_blocked, first, is_open = False, turn.state.batches.first, turn.state.session.is_open
     for batch in turn.state.batches.holding_back:
-        if batch.request is None and turn.may_ask and (batch.sent or turn.state.session.is_open):
-            if (is_blocked and not batch.is_uncertain) or (batch.must_wait and batch.serial != first):
+        if batch.request is None and turn.may_ask and (batch.sent or is_open):
+            if (is_blocked and not batch.is_uncertain) or (batch.must_wait and is_open and batch.serial != first):
                 return
             _send(turn, batch)
         is_blocked = is_blocked or batch.is_uncertain

@@ -466,6 +466,21 @@ def test_a_write_fails_when_sessions_expire_faster_than_they_can_be_used() -> No
     assert (world.result(later), world.state.expired) == ([1], 0)
 
 
+def test_a_batch_that_waits_for_its_turn_ends_with_its_session() -> None:
+    """The one before it waits for a new session, and that for this batch, of which a copy may be under way."""
+    world = opened(limits=Limits(commands=1), expiry=5)
+    calls = [world.write(word) for word in "abc"]
+    world.break_off(2)
+    world.deliver()
+    world.fire(RetryTimer())
+    world.deliver(1)  # the outcome of "c": it was not applied
+    world.deliver(1)  # "c" again, before "b"
+    world.pass_others(10)
+    world.settle()
+    assert [world.result(call) for call in calls] == [[2], [13], []]
+    assert type(world.errors[calls[2]]) is OutcomeUnknown
+
+
 def refused(world: World) -> None:
     """The request on the wire is refused by a node that knows no leader."""
     world.happen(Failed(world.wire.pop().request, NotLeader(None, node=1)))
