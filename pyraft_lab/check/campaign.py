@@ -347,7 +347,7 @@ def _seeds(seeds: Iterable[int]) -> list[int]:
 def check_run(sim: Simulation) -> Failure | None:
     """The first failure of a healed run: an invariant, its history, or liveness, idle or under load; else ``None``."""
     found, config = failure(sim), sim.world.setting.config
-    if found is not None or permits_disruption(config) or ends_liveness(config):
+    if found is not None or permits_disruption(config, sim.weather) or ends_liveness(config):
         return found
     stuck = next(iter(liveness(sim) or under_load(sim)), None)
     return None if stuck is None else Failure(stuck.name, stuck.what)

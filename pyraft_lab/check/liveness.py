@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.state import Leader, Reverted, SendSnapshot
 from pyraft_lab.engine.types import NodeId
-from pyraft_lab.sim.conditions import SECOND
+from pyraft_lab.sim.conditions import SECOND, Weather
 from pyraft_lab.sim.properties import Violation
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.views import NodeView
@@ -24,6 +24,8 @@ from pyraft_lab.sim.world import Call, Query, Request, Write
 PROBE = -2
 """The client id of these writes and reads."""
 Broken = Iterator[tuple[str, str]]
+USUAL = Weather()
+"""The conditions of a simulation that is given none."""
 
 
 def liveness_bound(config: Config) -> float:
@@ -31,12 +33,15 @@ def liveness_bound(config: Config) -> float:
     return 20 * config.election_timeout[1]
 
 
-def permits_disruption(config: Config) -> bool:
-    """Whether removed or returning servers may depose a leader again and again: pre-vote and vote lease are both off.
+def permits_disruption(config: Config, weather: Weather = USUAL) -> bool:
+    """Whether removed or returning servers may depose a leader again and again: there is no pre-vote and no lease.
 
-    Liveness is not judged then: a server that was removed, and does not know, campaigns (§6).
+    A leader whose answers come later than its lease ends has none between two rounds. Liveness is not judged then: a
+    server that was removed, and does not know, campaigns (§6).
     """
-    return not (config.pre_vote or config.vote_lease)
+    lease = config.election_timeout[0] * (1 - config.clock_drift)
+    slowest = config.heartbeat_interval + 2 * weather.latency[-1]
+    return not (config.pre_vote or (config.vote_lease and slowest < lease))
 
 
 def ends_liveness(config: Config) -> bool:
@@ -59,18 +64,27 @@ def is_throttled(config: Config) -> bool:
 def liveness(sim: Simulation) -> tuple[Violation, ...]:
     """The liveness violations of a simulation that was healed and then ran for :func:`liveness_bound` seconds.
 
-    It checks the state once syncs that began on a slow disk have ended, and a fork that continues; the simulation
-    itself does not change.
+    It checks a fork that is :func:`at_rest`, and goes on with it; the simulation itself does not change.
     """
-    rested = after_syncs(sim)
+    rested = at_rest(sim)
     broken = list(is_settled(rested)) or list(stays_settled(rested))
     return tuple(Violation(name=name, what=what, event=sim.world.events - 1, time=sim.now) for name, what in broken)
 
 
-def after_syncs(sim: Simulation) -> Simulation:
-    """A fork of a healed simulation in which the syncs that began on a slow disk have ended."""
+def at_rest(sim: Simulation) -> Simulation:
+    """A fork of a healed simulation in which nothing is late that the conditions had made late.
+
+    Syncs that began on a slow disk have ended, and the cluster has had its time since; what goes in tiny pieces has
+    been carried to the members that lacked it.
+    """
     fork = sim.fork()
-    fork.run(max(0.0, *(node.busy / SECOND - fork.now for node in fork.world.nodes.values())))
+    config = next(iter(fork.nodes.values())).state.config
+    left = max(0.0, *(node.busy / SECOND - fork.now for node in fork.world.nodes.values()))
+    fork.run(left + (liveness_bound(config) if left > fork.weather.disk[-1] else 0.0))
+    applied = -1
+    while is_throttled(config) and (now := sum(node.applied for node in fork.nodes.values())) > applied:
+        applied = now
+        fork.run(2 * config.election_timeout[1])
     return fork
 
 
@@ -230,13 +244,13 @@ def under_load(sim: Simulation) -> tuple[Violation, ...]:
 
     In a fork a follower stops, the leader purges its log up to a snapshot, and the follower restarts. Within
     :func:`liveness_bound` seconds it must have caught up with the commit index of one longest election timeout ago, and
-    every write must have been answered in that time. Syncs that began on a slow disk end first. Without an earlier
-    write or a leader there is nothing to check.
+    every write must have been answered in that time. It begins :func:`at_rest`. Without an earlier write or a leader there
+    is nothing to check.
     """
     last = next((call.call.request for call in reversed(sim.calls) if _may_be_repeated(call.call.request)), None)
     if not isinstance(last, Write) or sim.leader is None:
         return ()
-    broken = list(_keeps_up(after_syncs(sim), last))
+    broken = list(_keeps_up(at_rest(sim), last))
     return tuple(Violation(name=name, what=what, event=sim.world.events - 1, time=sim.now) for name, what in broken)
 
 
@@ -252,6 +266,7 @@ def _keeps_up(sim: Simulation, wish: Write) -> Broken:
     wait = liveness_bound(sim.nodes[leader].state.config)
     others = sorted(set(sim.nodes[leader].membership.nodes) - {leader})
     everybody, members = {leader, *others}, sim.nodes[leader].membership
+    is_operated = any(not call.done and not isinstance(call.call.request, (Write, Query)) for call in sim.calls)
     for away in [id for id in others if members.is_quorum(everybody - {id})][:1]:
         sim.crash(away)
         _write_steadily(sim, wish, wait / 20)
@@ -263,7 +278,7 @@ def _keeps_up(sim: Simulation, wish: Write) -> Broken:
     for _ in range(20):
         if behind:
             behind = _behind(sim, wish, others, wait / 20)
-    if sim.leader != leader:
+    if sim.leader != leader and not is_operated:  # else an operator's call that still waited has moved the leadership
         yield "a leader that stays", f"node {leader} led; under load node {sim.leader} does"
     yield from behind
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from msgspec.structs import replace
 
-from pyraft_lab.check.liveness import after_syncs, disconnect
+from pyraft_lab.check.liveness import at_rest, disconnect
 from pyraft_lab.engine.state import Leader
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.sim.conditions import Purpose, chance
@@ -46,7 +46,7 @@ def standing(sim: Simulation) -> tuple[Violation, ...]:
         return ()
     names = [name for name in SETUPS if sim.nodes[leader].state.config.vote_lease or name != CUT_OFF]
     name = names[int(chance(sim.seed, Purpose.FAULT, 3, 0) * len(names))]
-    broken = list(_gets_on(after_syncs(sim), name, leader, spared))
+    broken = list(_gets_on(at_rest(sim), name, leader, spared))
     return tuple(Violation(name=what, what=how, event=sim.world.events - 1, time=sim.now) for what, how in broken)
 
 

@@ -190,7 +190,7 @@ class Trial(Struct, frozen=True, kw_only=True):
                 return next(filter(None, (one(self.draw) for one in parts)), None)
 
 
-DISTURBED = "liveness: pre-vote and vote lease are off, so removed servers may disturb"
+DISTURBED = "liveness: without pre-vote and a lease that lasts from round to round, removed servers may disturb"
 ENDED = "liveness: not drawn, or a knob ends it"
 THROTTLED = "liveness under load: tiny windows or limits permit less than the load"
 
@@ -199,7 +199,7 @@ def not_judged(draw: Draw) -> str:
     """What liveness of a draw is not judged, and why, in words; empty if all that was drawn is."""
     if not draw.judged or ends_liveness(draw.settings):
         return ENDED
-    if permits_disruption(draw.settings):
+    if permits_disruption(draw.settings, draw.conditions):
         return DISTURBED
     return THROTTLED if is_throttled(draw.settings) and set(draw.judged) - {"healed"} else ""
 

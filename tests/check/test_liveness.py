@@ -4,7 +4,14 @@ from itertools import count
 
 from msgspec.structs import replace
 
-from pyraft_lab.check.liveness import ends_liveness, is_settled, liveness, liveness_bound, under_load
+from pyraft_lab.check.liveness import (
+    ends_liveness,
+    is_settled,
+    liveness,
+    liveness_bound,
+    permits_disruption,
+    under_load,
+)
 from pyraft_lab.check.mutants.code_mutants import CODE_MUTANTS
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.rules import RAFT
@@ -13,8 +20,8 @@ from pyraft_lab.sim.conditions import Weather
 from pyraft_lab.sim.simulation import Simulation
 
 
-def rested(**knobs: object) -> Simulation:
-    sim = Simulation(3, seed=7, **knobs)  # type: ignore[arg-type]
+def rested(seed: int = 7, **knobs: object) -> Simulation:
+    sim = Simulation(3, seed=seed, **knobs)  # type: ignore[arg-type]
     sim.run(1)
     sim.write({"op": "put", "key": "x", "value": 1})
     sim.read("x")
@@ -233,6 +240,50 @@ def test_a_sync_that_began_on_a_slow_disk_ends_before_anything_is_judged() -> No
         sim.mend_disk(node)
     assert {name for name, _ in is_settled(sim)} == {"answered in the end"}
     assert (liveness(sim), under_load(sim)) == ((), ())
+
+
+def test_after_a_late_sync_a_cluster_has_its_time_again() -> None:
+    sim = rested(seed=11)
+    leader, others = sim.leader, [node for node in sim.nodes if node != sim.leader]
+    assert leader is not None
+    for node in others:
+        sim.break_disk(node, slow=8000)
+    sim.crash(leader)
+    sim.run(0.5)  # candidates: their votes are on their way to the disk
+    for node in others:
+        sim.mend_disk(node)
+    sim.restart(leader)
+    sim.run(liveness_bound(sim.nodes[leader].state.config))
+    assert any(is_settled(sim)), "the votes are not yet on disk"
+    assert names(sim) == set()
+
+
+def test_what_goes_in_tiny_pieces_is_carried_before_anything_is_judged() -> None:
+    tiny = Config(max_append_entries=1, max_inflight=1)
+    sim = rested(config=tiny, weather=Weather(latency=(0.04, 0.04)))
+    behind = follower(sim)
+    sim.crash(behind)
+    for value in range(300):
+        sim.write({"op": "put", "key": "x", "value": value}, client=2 + value)
+    sim.run(30)
+    sim.restart(behind)
+    sim.run(liveness_bound(tiny))
+    assert any(is_settled(sim)), "it lacks a part of the log"
+    assert names(sim) == set()
+
+
+def test_an_operator_who_still_waits_may_move_the_leadership_under_load() -> None:
+    sim = rested()
+    sim.transfer(max(node for node in sim.nodes if node != sim.leader))
+    assert under_load(sim) == ()
+
+
+def test_a_lease_that_ends_before_the_next_answers_protects_no_leader() -> None:
+    slow, far = Config(pre_vote=False, heartbeat_interval=0.1), Weather(latency=(0.01, 0.04))
+    assert permits_disruption(slow, far)
+    assert not permits_disruption(slow)
+    assert not permits_disruption(replace(slow, pre_vote=True), far)
+    assert permits_disruption(Config(pre_vote=False, vote_lease=False))
 
 
 def test_a_pre_vote_that_passes_over_leases_deposes_a_leader_at_rest() -> None:

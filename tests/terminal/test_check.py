@@ -80,7 +80,7 @@ def test_a_campaign_says_what_it_did_not_look_at_and_leaves_a_page(
     assert main(["check", "--seeds", "0:2", *options, "--config", str(config), "--load", load]) == 0
     shown = capsys.readouterr().out
     assert "never reached, so nothing is said of: " in shown
-    assert "not judged in 2 seeds: liveness: pre-vote and vote lease are off" in shown
+    assert "not judged in 2 seeds: liveness: without pre-vote and a lease" in shown
     assert "search: small searches under raft: 20 small searches: nothing is violated" in shown
     text = page.read_text(encoding="utf-8")
     assert "Nothing is violated." in text
