@@ -244,8 +244,8 @@ def under_load(sim: Simulation) -> tuple[Violation, ...]:
 
     In a fork a follower stops, the leader purges its log up to a snapshot, and the follower restarts. Within
     :func:`liveness_bound` seconds it must have caught up with the commit index of one longest election timeout ago, and
-    every write must have been answered in that time. It begins :func:`at_rest`. Without an earlier write or a leader there
-    is nothing to check.
+    every write must have been answered in that time. It begins :func:`at_rest`. Without an earlier write or a leader
+    there is nothing to check.
     """
     last = next((call.call.request for call in reversed(sim.calls) if _may_be_repeated(call.call.request)), None)
     if not isinstance(last, Write) or sim.leader is None:
