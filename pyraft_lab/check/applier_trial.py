@@ -20,6 +20,7 @@ from pyraft_lab.engine.commands import Apply, RestoreMachine, TakeSnapshot
 from pyraft_lab.engine.log import Entry, Normal, SnapshotMeta
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.types import ORIGIN, LogId
+from pyraft_lab.errors import StorageFailed
 from pyraft_lab.runtime.applier import Applier, Work
 from pyraft_lab.runtime.disk_queue import DiskQueue
 from pyraft_lab.runtime.virtual_time import VirtualLoop, run_virtually
@@ -34,14 +35,16 @@ LARGE = 200 << 10
 
 
 class SlowSnapshots(MemoryStorage):
-    """A disk that holds the snapshots it is given, and takes its time to read one."""
+    """A disk that holds the last two snapshots that were installed, and takes its time to read one."""
 
     def __init__(self, chance: random.Random) -> None:
         super().__init__()
-        self.chance, self.images = chance, dict[SnapshotMeta, bytes]()
+        self.chance, self.images, self.installed = chance, dict[SnapshotMeta, bytes](), list[SnapshotMeta]()
 
     async def snapshot(self, meta: SnapshotMeta) -> bytes:
-        """The bytes of a snapshot, after a while."""
+        """The bytes of a snapshot, after a while; raises ``StorageFailed`` if two others were installed since."""
+        if meta not in self.installed[-2:]:
+            raise StorageFailed(f"the bytes of snapshot {meta.last} are not here")
         await asyncio.sleep(self.chance.uniform(*READING))
         return self.images[meta]
 
@@ -59,7 +62,7 @@ class ApplierTrial:
         self.states = {ORIGIN: self.right.digest()}
         self.answers: dict[LogId, Any] = {}
         self.wrong: list[str] = []
-        self.reached = ORIGIN
+        self.reached, self.building = ORIGIN, 0
         self.storage = SlowSnapshots(self.chance)
         self.disk = DiskQueue(self.storage, lambda *_: None)
         self.applier = Applier(
@@ -81,6 +84,8 @@ class ApplierTrial:
         await asyncio.gather(*running, return_exceptions=True)
         if self.reached != self.last:
             self.wrong.append(f"only {self.reached} of {self.last} is applied")
+        if self.building:
+            self.wrong.append(f"{self.building} snapshots were asked for, and nobody said what became of them")
         return next(iter(self.wrong), "")
 
     # The work
@@ -90,11 +95,13 @@ class ApplierTrial:
         if luck < 0.7:
             return Apply(tuple(self._entry() for _ in range(self.chance.choice((1, 1, 3, 8)))))
         if luck < 0.85 and self.last != ORIGIN:
+            self.building += 1
             return _build(self.last)
         self._entry()
         data = self.right.snapshot()
         meta = described(_build(self.last), data)
         self.storage.images[meta] = data
+        self.storage.installed.append(meta)
         return RestoreMachine(meta)
 
     def _entry(self) -> Entry:
@@ -117,7 +124,10 @@ class ApplierTrial:
         if [*results] != wanted:
             self.wrong.append(f"up to {at} the answers are {results} instead of {wanted}")
 
-    def _built(self, meta: SnapshotMeta, _cause: EventId) -> None:
+    def _built(self, meta: SnapshotMeta | None, _cause: EventId) -> None:
+        self.building -= 1
+        if meta is None:
+            return
         machine = small_machine()
         machine.restore(self.storage.images[meta])
         if machine.digest() != self.states[meta.last]:

@@ -25,7 +25,7 @@ from pyraft_lab.errors import ConfigError
 from pyraft_lab.machine import KeyValue, Sessions
 from pyraft_lab.sim.conditions import Weather, chance
 from pyraft_lab.sim.faults.generate import GENERATORS, FaultProfile
-from pyraft_lab.sim.workload import Load
+from pyraft_lab.sim.workload import CALLS, Load
 
 T = TypeVar("T")
 PURPOSE = 21
@@ -344,8 +344,9 @@ def _load(drawn: Draw, *, lease: bool) -> Load:
     dice = Dice(drawn.seed, row=1)
     usual: dict[str, Any] = {name: dice.choose(values) for name, values in LOADS.items()}
     given = {name: dice.choose(values) for name, values in _all(drawn.chapters, lambda one: one.load).items()}
-    shares = {"lease": dice.choose((0.4, 0.7)) if lease else 0.0, "cas": 0.15}
-    return Load(**{**usual, **shares, **given}).validated()
+    load = {**usual, "lease": dice.choose((0.4, 0.7)) if lease else 0.0, **given}
+    others = sum(load[name] for name in CALLS if name != "cas")
+    return Load(**load, cas=min(0.15, round(1 - others, 2))).validated()
 
 
 def _by_walk(dice: Dice, drawn: Draw) -> Draw:

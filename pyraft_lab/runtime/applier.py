@@ -36,7 +36,7 @@ class Applier:
         disk: DiskQueue,
         *,
         carried_out: Callable[[Work, Sequence[Any]], None],
-        built: Callable[[SnapshotMeta, EventId], None],
+        built: Callable[[SnapshotMeta | None, EventId], None],
     ) -> None:
         self.machine = machine
         self.applied: LogId = ORIGIN
@@ -74,10 +74,8 @@ class Applier:
                     self._apply(Apply(entries[:count]))
                     entries = entries[count:]
                     await asyncio.sleep(0)  # a heartbeat may be due between two pieces
-            case RestoreMachine(meta):
-                self.machine.restore(await self._fetch(meta))
-                self.applied = meta.last
-                self._carried_out(work, ())
+            case RestoreMachine():
+                await self._restore(work)
             case TakeSnapshot():
                 builders.create_task(self._build(work, self.machine.fork(), cause))
             case _:
@@ -88,12 +86,29 @@ class Applier:
         self.applied = work.entries[-1].id
         self._carried_out(work, results)
 
-    async def _fetch(self, meta: SnapshotMeta) -> bytes:
-        """The snapshot's bytes, once the disk has read it."""
-        arrived: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    async def _restore(self, work: RestoreMachine) -> None:
+        """Load a snapshot; if later ones have arrived meanwhile, pass over all that the last of them holds."""
+        data = await self._fetch(work.meta)
+        if data is not None:
+            self.machine.restore(data)
+            self.applied = work.meta.last
+            self._carried_out(work, ())
+            return
+        while not isinstance(self._queue[0][0], RestoreMachine):
+            passed, cause = self._queue.popleft()
+            if isinstance(passed, TakeSnapshot):
+                self._built(None, cause)
+
+    async def _fetch(self, meta: SnapshotMeta) -> bytes | None:
+        """The snapshot's bytes, once the disk has read it; ``None`` if another one was installed since.
+
+        A storage keeps few snapshots, and while its node stood still several may have arrived.
+        """
+        arrived: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
 
         async def read() -> None:
-            arrived.set_result(await self._storage.snapshot(meta))
+            is_replaced = any(isinstance(work, RestoreMachine) for work, _ in self._queue)
+            arrived.set_result(None if is_replaced else await self._storage.snapshot(meta))
 
         self._disk.read(read)
         return await arrived

@@ -357,7 +357,7 @@ class Driver:
         self._resolve_requests(work, results)
         self.changed()
 
-    def _built(self, meta: SnapshotMeta, cause: EventId) -> None:
+    def _built(self, meta: SnapshotMeta | None, cause: EventId) -> None:
         self.queue_event(SnapshotBuilt(meta), cause)
 
 
