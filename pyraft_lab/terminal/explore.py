@@ -3,15 +3,20 @@
 import argparse
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from math import ceil
 from time import perf_counter
 
+from msgspec.structs import replace
 from rich.console import Console, RenderableType
 from rich.table import Table
 
 from pyraft_lab.check.explore.bounds import Bounds
 from pyraft_lab.check.explore.explorer import Watcher, explore
+from pyraft_lab.check.explore.explorer_state import NO_SNAPSHOTS, cluster
 from pyraft_lab.check.explore.report import Report
+from pyraft_lab.check.explore.server_state import SNAPSHOT
 from pyraft_lab.check.find_violation import mutant
+from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.errors import ConfigError
 from pyraft_lab.terminal import options
@@ -22,6 +27,8 @@ EXAMPLES = """examples:
   pyraft-lab explore                                       three servers, one timeout, one write: all runs
   pyraft-lab explore --timeouts 2 --writes 0               two timeouts; --symmetric ignores the servers' names
   pyraft-lab explore --timeouts 2 --crashes 1 --disks      writes become durable one by one, and a crash loses the rest
+  pyraft-lab explore --timeouts 2 --lease-reads 1 --leases 2 reads by a lease, and leases that run out
+  pyraft-lab explore --snapshots 1 --retries 2 --chunks 2  a snapshot that travels in two chunks
   pyraft-lab explore --timeouts 2 --mutant votes-twice     a Raft with a mistake, and the shortest run that shows it
 
 exit code: 0 if nothing is violated within the bounds, 1 if something is, 2 if the search could not run"""
@@ -29,6 +36,10 @@ exit code: 0 if nothing is violated within the bounds, 1 if something is, 2 if t
 COUNTS = {
     "timeouts": (1, "election timers that fire"),
     "writes": (1, "writes of clients"),
+    "resends": (0, "writes that a client sends again"),
+    "reads": (0, "reads by index, at any server"),
+    "lease-reads": (0, "reads by a leader's lease; servers then have vote leases"),
+    "transfers": (0, "transfers of leadership"),
     "crashes": (0, "crashes"),
     "duplicates": (0, "messages that arrive twice"),
     "heartbeats": (0, "rounds of heartbeats"),
@@ -63,6 +74,13 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="N",
         help="stop after this number of states (%(default)s)",
     )
+    parser.add_argument(
+        "--chunks",
+        type=options.count("a number of chunks", 1, 16),
+        default=1,
+        metavar="N",
+        help="the chunks in which a snapshot travels (%(default)s)",
+    )
     parser.add_argument("--disks", action="store_true", help="let writes become durable one by one")
     parser.add_argument("--symmetric", action="store_true", help="of states that differ only by names, visit one")
     parser.add_argument(
@@ -72,13 +90,13 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _explore(chosen: argparse.Namespace, console: Console) -> int:
-    counts = {name: getattr(chosen, name) for name in COUNTS}
+    counts = {name: getattr(chosen, name) for name in (name.replace("-", "_") for name in COUNTS)}
     bounds = Bounds(**counts, worlds=chosen.worlds, instant_disk=not chosen.disks)
     began = perf_counter()
     with _progress(console) as progress:
-        report = explore(
-            chosen.nodes, engine=_engine(chosen), bounds=bounds, symmetric=chosen.symmetric, progress=progress
-        )
+        engine = _engine(chosen)
+        world = cluster(chosen.nodes, config=_config(chosen), engine=engine)
+        report = explore(world, engine=engine, bounds=bounds, symmetric=chosen.symmetric, progress=progress)
     console.print(_table(report, perf_counter() - began))
     if report.interrupted:
         raise KeyboardInterrupt
@@ -89,6 +107,11 @@ def _explore(chosen: argparse.Namespace, console: Console) -> int:
         f"[bold]Nothing is violated[/]: {'these are all states' if report.exhausted else 'there are more states'}."
     )
     return SAFE
+
+
+def _config(chosen: argparse.Namespace) -> Config:
+    chunk = NO_SNAPSHOTS.snapshot_chunk if chosen.chunks == 1 else ceil(len(SNAPSHOT) / chosen.chunks)
+    return replace(NO_SNAPSHOTS, vote_lease=chosen.lease_reads > 0, snapshot_chunk=chunk)
 
 
 def _engine(chosen: argparse.Namespace) -> Engine:

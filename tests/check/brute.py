@@ -39,7 +39,7 @@ def successors(engine: Engine, bounds: Bounds, world: Spelt) -> Iterator[tuple[S
             spent = replace(budget, duplicates=budget.duplicates - 1)
             yield from _after(engine, bounds, (servers, history, spent, messages), Deliver(message))
     for server in servers:
-        for act, left in choices(server, budget):
+        for act, left in choices(server, budget, history.over):
             yield from _after(engine, bounds, (servers, history, left, messages), act)
 
 

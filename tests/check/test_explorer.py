@@ -32,8 +32,11 @@ from tests.absurd import DEEP, INF, NAN, NO_FLAG, NO_INDEX
 from tests.check import broken
 from tests.check.brute import brute
 
-SMALL = {
+LEASES, CHUNKS = replace(NO_SNAPSHOTS, vote_lease=True), replace(NO_SNAPSHOTS, snapshot_chunk=512)
+SMALL: Mapping[str, tuple[int | ExplorerState, Bounds]] = {
     "a read": (2, Bounds(timeouts=1, reads=1)),
+    "a read by a lease": (cluster(2, config=LEASES), Bounds(timeouts=2, leases=2, lease_reads=1)),
+    "a lease and a crash": (cluster(2, config=LEASES), Bounds(timeouts=2, leases=1, lease_reads=1, crashes=1)),
     "a transfer": (2, Bounds(timeouts=1, transfers=1, leases=1)),
     "a command sent again": (2, Bounds(timeouts=1, writes=1, resends=1)),
     "two servers, two timeouts": (2, Bounds(timeouts=2, writes=1)),
@@ -43,6 +46,10 @@ SMALL = {
     "a duplicate": (2, Bounds(timeouts=1, writes=1, duplicates=1)),
     "heartbeats and retries": (2, Bounds(timeouts=1, heartbeats=1, retries=1)),
     "a snapshot": (2, Bounds(timeouts=1, writes=1, snapshots=1, retries=1)),
+    "a snapshot in two chunks": (
+        cluster(2, config=CHUNKS),
+        Bounds(timeouts=1, writes=1, snapshots=1, retries=1, crashes=1),
+    ),
     "three servers": (3, Bounds(timeouts=1)),
     "few terms": (2, Bounds(timeouts=3, terms=1)),
     "few entries": (2, Bounds(timeouts=1, writes=3, entries=3)),
@@ -52,23 +59,31 @@ each_small = pytest.mark.parametrize(("nodes", "bounds"), SMALL.values(), ids=SM
 
 @pytest.mark.row("FZ-06")
 @each_small
-def test_every_state_of_the_servers_that_exists_is_found_and_no_other(nodes: int, bounds: Bounds) -> None:
+def test_every_state_of_the_servers_that_exists_is_found_and_no_other(
+    nodes: int | ExplorerState, bounds: Bounds
+) -> None:
     space, search = searched(nodes, bounds)
     found = {(world.servers, world.history) for world in map(space.world, search.found)}
-    everything, broken = brute(raft(), bounds, cluster(nodes))
+    everything, broken = brute(raft(), bounds, start_of(nodes))
     assert not broken
     assert found == {(servers, history) for servers, history, _, _ in everything}
 
 
 @each_small
-def test_a_symmetric_search_finds_one_of_all_worlds_that_differ_by_names(nodes: int, bounds: Bounds) -> None:
+def test_a_symmetric_search_finds_one_of_all_worlds_that_differ_by_names(
+    nodes: int | ExplorerState, bounds: Bounds
+) -> None:
     space, search = searched(nodes, bounds)
     name = Symmetry(space).representative
     assert explore(nodes, bounds=bounds, symmetric=True).worlds == len({name(world) for world in search.found})
 
 
-def searched(nodes: int, bounds: Bounds) -> tuple[StateSpace, Search]:
-    start = cluster(nodes)
+def start_of(nodes: int | ExplorerState) -> ExplorerState:
+    return cluster(nodes) if isinstance(nodes, int) else nodes
+
+
+def searched(nodes: int | ExplorerState, bounds: Bounds) -> tuple[StateSpace, Search]:
+    start = start_of(nodes)
     space = StateSpace(raft(), bounds, start)
     search = Search(space, start, invariants={})
     assert search.run(lambda *_: None).exhausted
@@ -514,7 +529,7 @@ def test_a_search_is_the_same_in_every_process() -> None:
 def test_a_server_that_has_stopped_does_nothing_but_crash() -> None:
     (local, *_) = cluster(3)
     stopped = replace(local, state=replace(local.state, halted="it met the impossible"))
-    acts = [act for act, _ in choices(stopped, full_budget(Bounds(crashes=1, snapshots=1)))]
+    acts = [act for act, _ in choices(stopped, full_budget(Bounds(crashes=1, snapshots=1)), frozenset())]
     assert acts == [Crash(1)]
 
 

@@ -21,11 +21,13 @@ from pyraft_lab.check.explore.explorer_state import (
     counted,
     written,
 )
+from pyraft_lab.check.explore.leases import Round
 from pyraft_lab.check.explore.replay import replay, start_from
-from pyraft_lab.check.explore.server_state import Message
+from pyraft_lab.check.explore.server_state import SNAPSHOT, Message
 from pyraft_lab.engine.engine import raft
 from pyraft_lab.engine.membership import Membership, RemoveLearners
-from pyraft_lab.engine.messages import TimeoutNow
+from pyraft_lab.engine.messages import SnapshotRequest, TimeoutNow
+from pyraft_lab.engine.state import Leader
 from pyraft_lab.engine.types import Vote
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.sim.simulation import Simulation
@@ -108,6 +110,42 @@ def test_a_leader_that_has_compacted_its_log_sends_its_newest_snapshot() -> None
     assert {"SnapshotRequest", "Restored"} <= set(report.facts_seen)
 
 
+def test_a_snapshot_in_chunks_travels_so_in_its_replay() -> None:
+    chunks = replace(NO_SNAPSHOTS, snapshot_chunk=len(SNAPSHOT) // 2)
+    state = cluster(3, config=chunks)
+    for bounds, goal in (
+        (Bounds(writes=1), lambda world: world[1].state.applied == 3 and world[3].state.log.last.index == 1),
+        (Bounds(timeouts=0, snapshots=1), lambda world: world[1].state.log.start.index == 3),
+    ):
+        reached = explore(state, bounds=bounds, goal=goal).reached
+        assert reached is not None
+        state = reached.quiet()
+    report = explore(
+        state, bounds=Bounds(timeouts=0, retries=2), goal=lambda world: world[3].state.snapshot_last.index == 3
+    )
+    replayed = report.simulation()
+    assert replayed.nodes[3].sessions == replayed.nodes[1].sessions
+    assert replayed.nodes[3].applied > 0
+    delivered = [act.message.message for act in report.path if isinstance(act, Deliver)]
+    assert [one.offset for one in delivered if isinstance(one, SnapshotRequest)] == [0, len(SNAPSHOT) // 2]
+
+
+def test_a_start_knows_which_rounds_servers_may_have_heard() -> None:
+    """What a simulation does not say is taken at its worst: no vote lease then runs out too early."""
+    sim = Simulation(nodes=3, seed=3, config=replace(NO_SNAPSHOTS, vote_lease=True))
+    leader = sim.run_until(lambda sim: sim.leader)
+    sim.run(0.3)
+    world = start_from(sim)
+    assert leader is not None
+    role = sim.nodes[leader].state.role
+    assert isinstance(role, Leader)
+    newest = Round(sim.nodes[leader].term, leader, role.round)
+    assert {server.heard for server in world if server.state.id != leader} == {newest}
+    assert world.history.over == {replace(newest, number=role.expired_round)}
+    report = explore(world, bounds=Bounds(timeouts=1, leases=4, lease_reads=1, worlds=20_000))
+    assert not report.broken
+
+
 @pytest.mark.parametrize(
     ("act", "told"),
     [
@@ -118,6 +156,7 @@ def test_a_leader_that_has_compacted_its_log_sends_its_newest_snapshot() -> None
         ),
         (Submit(1, counted(2), again=True), "a client asks n1 to write {'op': 'incr', 'key': 'x'} once more"),
         (Ask(1, 1), "a client asks n1 to read by index"),
+        (Ask(1, 1, "lease"), "a client asks n1 to read by lease"),
         (Transfer(1, 2), "an operator asks n1 to transfer leadership to n2"),
         (Compact(3), "n3 builds a snapshot"),
         (Sync(3), "n3: its oldest write is durable"),

@@ -19,7 +19,9 @@ from pyraft_lab.check.explore.explorer_state import (
     counted,
     written,
 )
+from pyraft_lab.check.explore.leases import Round, may_run_out
 from pyraft_lab.check.explore.server_state import ServerState
+from pyraft_lab.engine.events import ReadPolicy
 from pyraft_lab.engine.membership import Change, ChangeLike, as_change
 from pyraft_lab.engine.state import Leader
 from pyraft_lab.engine.timers import TimerKind
@@ -33,6 +35,7 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "writes": ("write", "writes"),
     "resends": ("write sent again", "writes sent again"),
     "reads": ("read", "reads"),
+    "lease_reads": ("read by lease", "reads by lease"),
     "transfers": ("leadership transfer", "leadership transfers"),
     "crashes": ("crash", "crashes"),
     "duplicates": ("duplicated message", "duplicated messages"),
@@ -49,6 +52,7 @@ class Bounds(Struct, frozen=True, kw_only=True):
     ``timeouts`` counts election timers that fire, ``heartbeats`` heartbeat rounds, ``retries`` and ``leases`` the other
     timers (``leases``: leases, vote leases, check-quorum, transfers that take too long), ``writes`` clients' proposals,
     ``resends`` writes that a client sends once more because it got no answer, ``reads`` reads by index at any server,
+    ``lease_reads`` those that a leader answers by its lease (which needs a ``Config`` with ``vote_lease``),
     ``transfers`` of leadership to any voter, ``crashes`` restarts, ``duplicates`` second deliveries of a message,
     ``snapshots`` requests to build one; each of ``changes`` is requested at most once. States with a term beyond
     ``terms`` or a log longer than ``entries`` are left out. ``depth`` limits the length of paths, ``worlds`` ends the
@@ -65,6 +69,7 @@ class Bounds(Struct, frozen=True, kw_only=True):
     writes: int = 0
     resends: int = 0
     reads: int = 0
+    lease_reads: int = 0
     transfers: int = 0
     crashes: int = 0
     duplicates: int = 0
@@ -104,6 +109,7 @@ class Budget(Struct, frozen=True, kw_only=True, cache_hash=True):
     writes: int
     resends: int
     reads: int
+    lease_reads: int
     transfers: int
     crashes: int
     duplicates: int
@@ -129,6 +135,7 @@ def full_budget(bounds: Bounds) -> Budget:
         writes=bounds.writes,
         resends=bounds.resends,
         reads=bounds.reads,
+        lease_reads=bounds.lease_reads,
         transfers=bounds.transfers,
         has_sessions=bounds.resends > 0,
         crashes=bounds.crashes,
@@ -143,12 +150,15 @@ def is_within(bounds: Bounds, local: ServerState) -> bool:
     return local.state.term <= bounds.terms and local.state.log.last.index <= bounds.entries
 
 
-def choices(local: ServerState, budget: Budget) -> Iterator[tuple[Action, Budget]]:
-    """What may happen to a server besides deliveries, each with the budget that then is left."""
+def choices(local: ServerState, budget: Budget, over: frozenset[Round]) -> Iterator[tuple[Action, Budget]]:
+    """What may happen to a server besides deliveries, each with the budget that then is left.
+
+    ``over`` are the rounds whose leases are over; no vote lease runs out before.
+    """
     if local.queue:
         yield Sync(local.state.id), budget
     if not local.state.halted:
-        yield from _timers(local, budget)
+        yield from _timers(local, budget, over)
         yield from _requests(local, budget)
     left = budget.pay("crashes")
     if left is not None:
@@ -166,11 +176,14 @@ _BUDGETS = {
 }
 
 
-def _timers(local: ServerState, budget: Budget) -> Iterator[tuple[Action, Budget]]:
+def _timers(local: ServerState, budget: Budget, over: frozenset[Round]) -> Iterator[tuple[Action, Budget]]:
     for timer in sorted(local.timers):
         left = budget.pay(_BUDGETS[timer.kind])
-        if left is not None:
+        if left is not None and may_run_out(timer, local.heard, over):
             yield Expire(local.state.id, timer), left
+
+
+_POLICIES: Mapping[str, ReadPolicy] = {"reads": "index", "lease_reads": "lease"}
 
 
 def _requests(local: ServerState, budget: Budget) -> Iterator[tuple[Action, Budget]]:
@@ -179,9 +192,10 @@ def _requests(local: ServerState, budget: Budget) -> Iterator[tuple[Action, Budg
     left = budget.pay("snapshots")
     if left is not None and local.state.applied > local.state.snapshot_last.index:
         yield Compact(node), left
-    left = budget.pay("reads")
-    if left is not None:
-        yield Ask(node, budget.asked + 1), replace(left, asked=budget.asked + 1)
+    for name, policy in _POLICIES.items():
+        left = budget.pay(name)
+        if left is not None:
+            yield Ask(node, budget.asked + 1, policy), replace(left, asked=budget.asked + 1)
     if isinstance(local.state.role, Leader):
         yield from _writes(node, budget)
         yield from _operations(local, budget)

@@ -7,10 +7,11 @@ from typing import NamedTuple
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pyraft_lab.check.explore.reads import FRESH_READS, LocalFacts, ReadAsked, ReadFact, ReadRefused, ReadServed
+from pyraft_lab.check.explore.leases import LeaseOver, Round, with_round
+from pyraft_lab.check.explore.reads import FRESH_READS, LocalFact, LocalFacts, ReadAsked, ReadRefused, ReadServed
 from pyraft_lab.engine.log import Entry
 from pyraft_lab.engine.types import ORIGIN, Index, LogId, NodeId, Term
-from pyraft_lab.sim.facts import Committed, Elected, Fact, LeaderId
+from pyraft_lab.sim.facts import Committed, Elected, LeaderId
 from pyraft_lab.sim.safety import violations
 
 
@@ -18,7 +19,8 @@ class HistoryVariables(Struct, frozen=True, cache_hash=True):
     """The past that safety needs: every leader, the longest committed log, and the leader at each commit.
 
     ``start`` is the last unknown index: the entries up to it were committed and purged. ``reads`` are the requests that
-    wait, each with the last index that was committed anywhere when it was asked.
+    wait, each with the last index that was committed anywhere when it was asked. ``over`` are the last rounds whose
+    leases are over, one of each leadership.
     """
 
     leaderships: frozenset[LeaderId] = frozenset()
@@ -26,6 +28,7 @@ class HistoryVariables(Struct, frozen=True, cache_hash=True):
     by: tuple[LeaderId, ...] = ()
     start: LogId = ORIGIN
     reads: tuple[tuple[int, Index], ...] = ()
+    over: frozenset[Round] = frozenset()
 
     # What the properties ask (sim.safety.Past)
 
@@ -64,13 +67,15 @@ class HistoryVariables(Struct, frozen=True, cache_hash=True):
         """The last index that was ever committed."""
         return self.start.index + len(self.committed)
 
-    def after(self, fact: Fact | ReadFact) -> "HistoryVariables":
+    def after(self, fact: LocalFact) -> "HistoryVariables":
         """The past with one more fact."""
         match fact:
             case ReadAsked(request):
                 return replace(self, reads=(*self.reads, (request, self.last)))
             case ReadServed(request=request) | ReadRefused(request):
                 return replace(self, reads=tuple(read for read in self.reads if read[0] != request))
+            case LeaseOver(round):
+                return replace(self, over=with_round(self.over, round))
             case Elected(leader):
                 return replace(self, leaderships=self.leaderships | {leader})
             case Committed(_, leader, entries):
@@ -100,12 +105,12 @@ def check_facts(history: HistoryVariables, facts: LocalFacts, *, one_a_term: boo
     return Judged(history, broken)
 
 
-def _violated(history: HistoryVariables, fact: Fact | ReadFact, *, one_a_term: bool) -> str:
+def _violated(history: HistoryVariables, fact: LocalFact, *, one_a_term: bool) -> str:
     """The property that a fact violates; empty if it violates none."""
     match fact:
         case ReadServed(_, request, at):
             return FRESH_READS if any(one == request and at < upto for one, upto in history.reads) else ""
-        case ReadAsked() | ReadRefused():
+        case ReadAsked() | ReadRefused() | LeaseOver():
             return ""
         case _:
             return next((name for name, _ in violations(history, fact, one_a_term=one_a_term)), "")

@@ -18,6 +18,7 @@ from pyraft_lab.check.explore.exactly_once import MakeMachine
 from pyraft_lab.check.explore.explorer import Watcher, explore
 from pyraft_lab.check.explore.explorer_state import NO_SNAPSHOTS, ExplorerState, Predicate, cluster
 from pyraft_lab.check.explore.report import Report
+from pyraft_lab.check.explore.server_state import SNAPSHOT
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.engine.membership import Membership
@@ -163,6 +164,9 @@ _LONG = Stage(bounds=Bounds(writes=2), goal=lambda world: leads(1)(world) and wo
 """Server 1 leads, and has entries that nobody else has."""
 _NEWCOMERS = Membership.of({1, 2, 3}, learners={4, 5})
 _CHANGE = Bounds(timeouts=0, retries=2, changes=({4, 5},))
+_LEASES = replace(NO_SNAPSHOTS, vote_lease=True)
+_ALL_HAVE_IT = Stage(bounds=Bounds(), goal=_all_have_acknowledged)
+"""Server 1 leads, holds a lease from both others, and each of them has its whole log."""
 
 SEARCHES: tuple[QuickSearch, ...] = (
     QuickSearch(about="a vote after a restart", bounds=Bounds(timeouts=2, crashes=1, depth=7)),
@@ -214,8 +218,32 @@ SEARCHES: tuple[QuickSearch, ...] = (
     ),
     QuickSearch(
         about="a transfer that comes late",
-        stages=(Stage(bounds=Bounds(), goal=_all_have_acknowledged),),
+        stages=(_ALL_HAVE_IT,),
         bounds=Bounds(timeouts=0, transfers=1, leases=1, depth=8),
+    ),
+    QuickSearch(
+        about="a lease that is over",
+        config=_LEASES,
+        stages=(_ALL_HAVE_IT,),
+        bounds=Bounds(timeouts=1, leases=2, lease_reads=1, depth=8),
+    ),
+    QuickSearch(
+        about="a lease of the next round",
+        config=_LEASES,
+        stages=(_ALL_HAVE_IT,),
+        bounds=Bounds(timeouts=1, heartbeats=1, leases=1, lease_reads=1, depth=10),
+    ),
+    QuickSearch(
+        about="vote leases and restarts",
+        config=_LEASES,
+        stages=(_ALL_HAVE_IT,),
+        bounds=Bounds(timeouts=1, crashes=2, lease_reads=1, depth=8),
+    ),
+    QuickSearch(
+        about="a lease after a transfer",
+        config=_LEASES,
+        stages=(_ALL_HAVE_IT,),
+        bounds=Bounds(timeouts=0, transfers=1, leases=1, lease_reads=1, depth=8),
     ),
     QuickSearch(
         about="commands sent again",
@@ -243,6 +271,12 @@ SEARCHES: tuple[QuickSearch, ...] = (
         about="a snapshot that arrives twice",
         stages=(commits(1, 3, without=[3], bounds=Bounds(writes=1)),),
         bounds=Bounds(timeouts=0, writes=1, snapshots=1, retries=1, duplicates=1, depth=9, worlds=15_000),
+    ),
+    QuickSearch(
+        about="a snapshot in two chunks",
+        config=replace(NO_SNAPSHOTS, snapshot_chunk=len(SNAPSHOT) // 2),
+        stages=(commits(1, 3, without=[3], bounds=Bounds(writes=1)),),
+        bounds=Bounds(timeouts=0, crashes=1, snapshots=1, retries=2, duplicates=1, depth=11, worlds=15_000),
     ),
 )
 """The searches of a quick pass, in the order in which they are made."""

@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from pyraft_lab.check.explore.leases import LeaseOver
 from pyraft_lab.engine.types import Index, NodeId
 from pyraft_lab.sim.facts import Fact
 
@@ -30,5 +31,6 @@ class ReadRefused(Struct, frozen=True, tag=True):
 
 
 ReadFact = ReadAsked | ReadServed | ReadRefused
-LocalFacts = tuple[Fact | ReadFact, ...]
-"""The facts of a step of one server: those of a simulation, and those of its reads."""
+LocalFact = Fact | ReadFact | LeaseOver
+LocalFacts = tuple[LocalFact, ...]
+"""The facts of a step of one server: those of a simulation, those of its reads, and the ends of leases."""

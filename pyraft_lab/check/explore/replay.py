@@ -1,6 +1,6 @@
 """From a simulation to a search and back: its present moment as a start, and what was found as a simulation.
 
-A replay identifies messages by their content: the explorer's messages have no numbers, and its snapshots no bytes.
+A replay identifies messages by their content: the explorer's messages have no numbers, and its snapshots other bytes.
 """
 
 from collections.abc import Iterable
@@ -24,14 +24,16 @@ from pyraft_lab.check.explore.explorer_state import (
     event_of,
 )
 from pyraft_lab.check.explore.history_variables import HistoryVariables
-from pyraft_lab.check.explore.server_state import Message, ServerState, Write
+from pyraft_lab.check.explore.leases import Round
+from pyraft_lab.check.explore.server_state import SNAPSHOT, Message, ServerState, Write
 from pyraft_lab.engine.engine import Engine
 from pyraft_lab.engine.events import Stored
 from pyraft_lab.engine.messages import AnyMessage, SnapshotRequest
 from pyraft_lab.engine.state import Leader, RaftState
-from pyraft_lab.engine.types import NodeId
+from pyraft_lab.engine.timers import VOTE_LEASE
+from pyraft_lab.engine.types import LogId, NodeId, Vote
 from pyraft_lab.errors import PyraftError
-from pyraft_lab.machine import KeyValue
+from pyraft_lab.machine import KeyValue, Sessions, StateMachine
 from pyraft_lab.sim import world as simulated
 from pyraft_lab.sim.conditions import SECOND, Weather
 from pyraft_lab.sim.disk import UnsyncedWrites
@@ -61,18 +63,20 @@ def start_from(simulation: Simulation) -> ExplorerState:
             origin.restart(node.id)
     nodes = [origin.world.nodes[id] for id in sorted(origin.world.nodes)]
     messages = (Message(flight.src, flight.dst, flight.message) for flight in origin.flying)
+    leading = {state.vote: Round(state.term, state.id, state.role.round)
+               for state in (node.state for node in nodes) if isinstance(state.role, Leader)}  # fmt: skip
     return ExplorerState(
-        servers=tuple(map(_local, nodes)),
+        servers=tuple(_local(node, leading.get(node.state.vote)) for node in nodes),
         messages=tuple(messages),
         history=_history([node.state for node in nodes]),
         origin=origin,
     )
 
 
-def _local(node: simulated.Node) -> ServerState:
-    return ServerState(
-        node.state, node.synced, tuple(_write(node.id, batch) for batch in node.batches), frozenset(node.timers)
-    )
+def _local(node: simulated.Node, newest: Round | None) -> ServerState:
+    """A server as it is; with which round its vote lease began it does not say, so take its leader's newest one."""
+    queue, timers = tuple(_write(node.id, batch) for batch in node.batches), frozenset(node.timers)
+    return ServerState(node.state, node.synced, queue, timers, newest if VOTE_LEASE in timers else None)
 
 
 def _write(node: NodeId, batch: UnsyncedWrites) -> Write:
@@ -86,8 +90,14 @@ def _history(states: Iterable[RaftState]) -> HistoryVariables:
     most = max(states, key=lambda one: (one.committed, -one.log.start.index))
     entries = most.log.slice(most.log.first_index, most.committed + 1)
     latest = max((one.vote.term, one.vote.node) for one in states)
-    leaderships = frozenset((one.term, one.id) for one in states if isinstance(one.role, Leader))
-    return HistoryVariables(leaderships, entries, (latest,) * len(entries), most.log.start)
+    leaders = [(one, one.role) for one in states if isinstance(one.role, Leader)]
+    return HistoryVariables(
+        frozenset((one.term, one.id) for one, _ in leaders),
+        entries,
+        (latest,) * len(entries),
+        most.log.start,
+        over=frozenset(Round(one.term, one.id, role.expired_round) for one, role in leaders if one.config.vote_lease),
+    )
 
 
 # To a simulation
@@ -114,9 +124,28 @@ def _new_simulation(end: ExplorerState, engine: Engine, machine: MakeMachine) ->
         learners=members.learners,
         engine=engine,
         config=first.config,
-        machine=machine,
+        machine=machine if first.config.snapshot_chunk >= len(SNAPSHOT) else lambda: SessionsOfOneSize.like(machine()),
         weather=MANUAL_DELIVERY,
     )
+
+
+class SessionsOfOneSize(Sessions):
+    """Sessions whose snapshots are as long as those of a search, so that they travel in as many chunks."""
+
+    @classmethod
+    def like(cls, machine: StateMachine | Sessions) -> "SessionsOfOneSize":
+        """The same machine with the same limits."""
+        known = Sessions.of(machine)
+        return cls(known.machine, expiry=known.expiry, most=known.most)
+
+    def snapshot(self) -> bytes:
+        """The snapshot, its own length before it and zeros behind it."""
+        data = super().snapshot()
+        return (len(data).to_bytes(4, "big") + data).ljust(len(SNAPSHOT), b"\0")
+
+    def restore(self, data: bytes) -> None:
+        """Replace machine and sessions by those of such a snapshot."""
+        super().restore(data[4 : 4 + int.from_bytes(data[:4], "big")])
 
 
 def _repeat(simulation: Simulation, moment: PathStep) -> None:
@@ -176,6 +205,10 @@ def _find(simulation: Simulation, message: Message) -> MessageId:
 def _is_same_message(one: AnyMessage, other: AnyMessage) -> bool:
     match one, other:
         case SnapshotRequest(), SnapshotRequest():
-            return (one.vote, one.meta.last, one.round) == (other.vote, other.meta.last, other.round)
+            return _told_by(one) == _told_by(other)
         case _:
             return one == other
+
+
+def _told_by(request: SnapshotRequest) -> tuple[Vote, LogId, int, int]:
+    return request.vote, request.meta.last, request.round, request.offset

@@ -18,6 +18,7 @@ What need not be explored, and why:
 * **Stale messages.** A message of a term older than its receiver's disk that has no effect now will never have one,
   because terms on disk only grow. It is removed at once, and worlds that differ by it alone are one.
 * **Requests without effect.** What a server refuses at once, without any change, is not a step.
+* **Orders of timers that leases rule out** (:mod:`~pyraft_lab.check.explore.leases`); every other one is tried.
 * **Names** (:mod:`~pyraft_lab.check.explore.symmetry`), where the caller says so.
 """
 
@@ -225,7 +226,7 @@ class StateSpace:
         number, server = key >> self.width, key & self.mask
         history, budget = self.contexts.values[number]
         found = []
-        for act, left in choices(self.servers.values[server], budget):
+        for act, left in choices(self.servers.values[server], budget, history.over):
             chosen = self.acts.number(act)
             outcome = self.outcomes[chosen << self.width | server]
             if outcome != NOTHING:

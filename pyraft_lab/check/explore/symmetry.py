@@ -89,7 +89,8 @@ def _rename_struct(value: Struct, names: Names) -> Any:
         case HistoryVariables(leaderships, committed, by, start):
             led = frozenset((term, names[node]) for term, node in leaderships)
             followed = tuple((term, names[node]) for term, node in by)
-            return HistoryVariables(led, rename(committed, names), followed, rename(start, names), value.reads)
+            over = rename(value.over, names)
+            return HistoryVariables(led, rename(committed, names), followed, rename(start, names), value.reads, over)
         case Timer(TimerKind.RETRY, peer):
             return Timer(TimerKind.RETRY, names[peer])
         case Leader():
