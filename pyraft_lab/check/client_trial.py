@@ -6,6 +6,7 @@ One client's machine (:mod:`pyraft_lab.client.machine`) and one log. What a node
     on the wire ──▶ refused · lost · answered · applied, the answer lost · left to the next leader, who has it or not
     what callers were told ◀──compared──▶ what was applied, how often, and in which order
     what is sent           ◀──compared──▶ which batches are uncertain: none may overtake them
+    what operators ask     ◀──compared──▶ what was carried out: never again after its outcome was lost
 """
 
 import random
@@ -36,7 +37,7 @@ from pyraft_lab.client.events import (
 from pyraft_lab.client.machine import CANCELLED, REFUSALS, step
 from pyraft_lab.client.requests import FindOutcome, OpenSession, Operate, ReadMany, Request, WriteBatch
 from pyraft_lab.client.serving import EnsureRead, decide, reply
-from pyraft_lab.client.state import ClientState, Limits, Read, Session, Write
+from pyraft_lab.client.state import ClientState, Limits, Operation, Read, Session, Write
 from pyraft_lab.command import encode
 from pyraft_lab.engine.events import ReadPolicy
 from pyraft_lab.engine.log import Entry, Normal
@@ -51,6 +52,8 @@ LIMITS = Limits(batches=3, commands=3, bytes=200, read_requests=2, queries=2)
 Message = Request | Operate
 UNKNOWN = (OutcomeUnknown, NetworkFailed, Fatal)
 """Errors that leave open whether a write happened."""
+OPERATED, LOCAL = 0.05, 0.3
+"""How often an operator asks for something beside a move, and the share of it that any node answers."""
 POLICIES: Sequence[ReadPolicy] = ("lease", "index")
 KEY = "log"
 """Every write appends a word of its own to this key: so the machine shows what was applied, and in which order."""
@@ -60,7 +63,7 @@ class ClientTrial:
     """One client, the nodes that it knows, and what its callers were told."""
 
     def __init__(self, seed: int) -> None:
-        self.chance = random.Random(seed)
+        self.chance, self.operator = random.Random(seed), random.Random(f"operator {seed}")
         expiry = self.chance.choice((EXPIRY, 1_000_000))
         self.machine, self.index, self.leader = Sessions(KeyValue({KEY: ""}), expiry=expiry), 0, 1
         self.past = self.machine.fork(), 0
@@ -73,6 +76,9 @@ class ClientTrial:
         self.outcomes: dict[int, Exception | dict[int, Any]] = {}
         self.asked: dict[int, Message] = {}
         self.uncertain: set[int] = set()
+        self.operations: dict[int, str] = {}
+        self.carried_out: list[str] = []
+        self.lost: set[str] = set()
         self.calls = 0
         self.wrong: list[str] = []
         self._happen(NodesKnown(NODES))
@@ -83,6 +89,8 @@ class ClientTrial:
                  self._leave, self._run_out, self._rest, self._elect, self._hear_others, self._give_up)  # fmt: skip
         for _ in range(MOVES):
             self.chance.choice(moves)()
+            if self.operator.random() < OPERATED:
+                self._operate()
         for _ in range(SETTLING):
             if not (self.wire or self.timers):
                 break
@@ -103,6 +111,13 @@ class ClientTrial:
         query, policy = f"q{self.calls}", self.chance.choice(POLICIES)
         self.policies[query] = policy
         self._happen(Submit([Read(self.calls, query, policy)]))
+
+    def _operate(self) -> None:
+        self.calls += 1
+        is_local = self.operator.random() < LOCAL
+        name = f"{'look' if is_local else 'change'} {self.calls}"
+        self.operations[self.calls] = name
+        self._happen(Submit([Operation(self.calls, name, is_local=is_local)]))
 
     def _give_up(self) -> None:
         """An old call reaches its deadline."""
@@ -131,13 +146,26 @@ class ClientTrial:
             self._happen(Failed(ask.request, NetworkFailed("the broker", "it is down")))
 
     def _leave(self) -> None:
-        """The leader takes a write into its log and is cut off: the next one decides."""
+        """The leader takes a write into its log and is cut off: the next one decides. What it was asked, it does."""
         ask = self._taken()
-        if ask is None or ask.node != self.leader or not isinstance(ask.message, WriteBatch):
+        if ask is None or ask.node != self.leader:
+            return
+        if isinstance(ask.message, Operate):
+            self._lose_outcome(ask)
+        if not isinstance(ask.message, WriteBatch):
             return
         self.left.append(ask)
         if self.chance.random() < 0.5:
             self._happen(Failed(ask.request, OutcomeUnknown("the node no longer leads")))
+
+    def _lose_outcome(self, ask: Ask) -> None:
+        """An operation is carried out or not, and its node cannot say."""
+        assert isinstance(ask.message, Operate), "only operations are carried out without a log"
+        if self.operator.random() < 0.5:
+            self.carried_out.append(ask.message.operation)
+        if ask.request in self.state.asked:
+            self.lost.add(ask.message.operation)
+        self._happen(Failed(ask.request, OutcomeUnknown("the node no longer leads")))
 
     def _elect(self) -> None:
         """Another node leads; what was left to it is in its log, or gone for ever."""
@@ -157,11 +185,15 @@ class ClientTrial:
                 self._apply(encode({"op": "put", "key": "other", "value": 1}, client=9, serial=self.index + 1))
 
     def _answer(self, ask: Ask) -> Replied | Failed:
+        message = ask.message
+        if isinstance(message, Operate) and message.operation.startswith("look"):
+            return Replied(ask.request, message.operation)
         if ask.node != self.leader:
             return Failed(ask.request, NotLeader(self.leader, node=ask.node))
         self._decide()
-        message = ask.message
-        assert not isinstance(message, Operate), "nobody operates this cluster"
+        if isinstance(message, Operate):
+            self.carried_out.append(message.operation)
+            return Replied(ask.request, message.operation)
         if isinstance(message, WriteBatch):
             return Replied(ask.request, self._apply(message.data))
         asked = decide(message, ())
@@ -246,6 +278,8 @@ class ClientTrial:
                 for wanted in (self.policies[query] for query in queries):
                     if policy != wanted:
                         self.wrong.append(f"a read by {wanted} is sent as one by {policy}")
+            case Operate(operation) if operation in self.lost:
+                self.wrong.append(f"{operation} is asked for again, although it may have happened")
             case WriteBatch(serial=serial):
                 before = [one.serial for one in self.state.batches if one.serial < serial]
                 if not self.uncertain.isdisjoint(before):
@@ -282,6 +316,20 @@ class ClientTrial:
                 yield f"call {call} never ends"
         for call, words in self.written.items():
             yield from self._is_true(call, words, log)
+        for call, name in self.operations.items():
+            yield from self._is_done(call, name)
+
+    def _is_done(self, call: int, name: str) -> Iterator[str]:
+        told, happened = self.outcomes.get(call), name in self.carried_out
+        match told:
+            case dict() if told != {0: name} or not (happened or name.startswith("look")):
+                yield f"an operator was told {told} of {name}, which {'happened' if happened else 'did not happen'}"
+            case Timeout(may_have_happened=True):
+                pass
+            case Exception() if happened and not isinstance(told, UNKNOWN):
+                yield f"an operator was told {told!r}, and {name} happened"
+            case _:
+                pass
 
     def _is_true(self, call: int, words: Sequence[str], log: str) -> Iterator[str]:
         told, happened = self.outcomes.get(call), [word for word in words if f" {word}" in f" {log}"]

@@ -72,7 +72,8 @@ def _gets_on(sim: Simulation, name: str, leader: NodeId, spared: NodeId) -> Iter
         yield "gets on under standing faults", f"{where}, {len(late)} writes wait for more than {JUDGED * unit:g} s"
     if _is_calm(sim, leader, name) and _term(sim) > terms:
         yield "no election storm", f"{where}, the term goes on from {terms} to {_term(sim)}"
-    if name == ISOLATED and sim.nodes[leader].role == "leader" and sim.nodes[leader].state.config.check_quorum:
+    is_cut_off = name == ISOLATED and bool(sim.world.cuts)  # if the others can do without it
+    if is_cut_off and sim.nodes[leader].role == "leader" and sim.nodes[leader].state.config.check_quorum:
         yield "leaders without a quorum step down", f"{where}, node {leader} still leads term {sim.nodes[leader].term}"
     if _is_calm(sim, leader, name) and name not in (ISOLATED, SLOW) and sim.nodes[leader].role == "leader":
         yield from _returns_quietly(sim, leader, where, unit)

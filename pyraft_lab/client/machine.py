@@ -254,7 +254,8 @@ def _release(turn: Turn, request: RequestId, *, is_uncertain: bool) -> Sequence[
         turn.know(opening=None)
         return [write.call for write in turn.state.writes]
     if (operation := turn.state.operating.get(request)) is not None:
-        operations = (operation,) if operation.call != CANCELLED else ()
+        again = replace(operation, is_uncertain=operation.is_uncertain or is_uncertain)
+        operations = (again,) if operation.call != CANCELLED else ()
         turn.know(operations=(*operations, *turn.state.operations), operating=turn.state.operating.without(request))
         return [operation.call]
     if (reading := turn.state.readings.get(request)) is not None:
@@ -309,7 +310,6 @@ def _give_up(turn: Turn, calls: Iterable[CallId], seconds: float) -> None:
     reading = {read.call for reading in state.readings.values() for read in reading.reads}
     reading |= {read.call for read in state.reads}
     operating = {one.call for one in (*state.operations, *state.operating.values())}
-    sent |= {one.call for one in state.operating.values()}
     tried = [(one.node, one.said) for one in state.tried] + [
         (state.asked[request], "") for request in sorted(state.asked)
     ]
@@ -320,10 +320,12 @@ def _give_up(turn: Turn, calls: Iterable[CallId], seconds: float) -> None:
 
 
 def _sent(state: ClientState) -> set[CallId]:
-    """The writes that may have happened: a part was sent and not refused, or has been applied already."""
+    """The writes and operations that may have happened: one was sent and not refused, or applied in part already."""
     parts = [(part.call, part.start) for batch in state.batches for part in batch.parts]
     left = dict(sorted([*parts, *((write.call, write.start) for write in state.writes)], reverse=True))
     begun = {call for call, first in left.items() if first}
+    begun |= {one.call for one in state.operations if one.is_uncertain}
+    begun |= {one.call for one in state.operating.values()}
     return begun | {part.call for batch in state.batches if batch.sent for part in batch.parts}
 
 

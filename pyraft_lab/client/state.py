@@ -50,11 +50,15 @@ class Read(Struct, frozen=True, gc=False):
 
 
 class Operation(Struct, frozen=True):
-    """An operator's request, sent alone; with ``is_local`` any node may answer it, so the answer shows no leader."""
+    """An operator's request, sent alone; with ``is_local`` any node may answer it, so the answer shows no leader.
+
+    ``is_uncertain`` says that an attempt ended without an answer, so it may have been carried out.
+    """
 
     call: CallId
     operation: Any
     is_local: bool = False
+    is_uncertain: bool = False
 
 
 ClientCall = Write | Read | Operation

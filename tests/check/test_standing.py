@@ -36,6 +36,16 @@ def test_a_majority_that_elects_nobody_while_the_leader_is_isolated_is_named() -
     assert "gets on under standing faults" in {one.name for one in standing(sim)}
 
 
+def test_a_leader_whom_the_others_cannot_do_without_is_not_cut_off_and_not_accused() -> None:
+    sim = healed(drawing("the leader alone"), config=Config(auto_leave=False))
+    leader = sim.leader
+    assert leader is not None
+    sim.change_membership({leader, min(set(sim.nodes) - {leader})})
+    sim.run(0.5)
+    assert sim.nodes[leader].membership.is_joint
+    assert standing(sim) == ()
+
+
 def test_a_cluster_without_a_vote_lease_may_be_disturbed_and_is_not_accused() -> None:
     for seed in range(4):
         assert standing(healed(seed, config=Config(vote_lease=False))) == ()

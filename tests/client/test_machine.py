@@ -481,6 +481,20 @@ def test_a_batch_that_waits_for_its_turn_ends_with_its_session() -> None:
     assert type(world.errors[calls[2]]) is OutcomeUnknown
 
 
+@pytest.mark.parametrize("is_refused", [True, False])
+def test_an_operation_that_waits_again_may_have_happened_unless_it_was_refused(*, is_refused: bool) -> None:
+    world = World()
+    call = world.operate("remove server 3")
+    if is_refused:
+        world.happen(Failed(world.wire.pop().request, NotLeader(None)))
+    else:
+        world.fire(*attempts(world))
+    world.give_up(call)
+    error = world.errors[call]
+    assert isinstance(error, Timeout)
+    assert error.may_have_happened is not is_refused
+
+
 def refused(world: World) -> None:
     """The request on the wire is refused by a node that knows no leader."""
     world.happen(Failed(world.wire.pop().request, NotLeader(None, node=1)))

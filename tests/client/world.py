@@ -24,7 +24,7 @@ from pyraft_lab.client.events import (
 )
 from pyraft_lab.client.machine import step
 from pyraft_lab.client.requests import FindOutcome, OpenSession, Operate, ReadMany, WriteBatch
-from pyraft_lab.client.state import ClientState, Limits, Read, Session, Write
+from pyraft_lab.client.state import ClientState, Limits, Operation, Read, Session, Write
 from pyraft_lab.command import encode
 from pyraft_lab.engine.log import Entry, Normal
 from pyraft_lab.engine.types import LogId
@@ -89,6 +89,11 @@ class World:
     def read(self, query: Any = "lines") -> int:
         call, self._next = self._next, self._next + 1
         self.happen(Submit([Read(call, query)]))
+        return call
+
+    def operate(self, operation: Any) -> int:
+        call, self._next = self._next, self._next + 1
+        self.happen(Submit([Operation(call, operation)]))
         return call
 
     def give_up(self, *calls: int) -> None:
