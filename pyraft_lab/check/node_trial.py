@@ -18,19 +18,23 @@ from pyraft_lab.check.failure import Failure
 from pyraft_lab.check.live_trial import without_log
 from pyraft_lab.check.lookahead import EVERY_WAIT_ENDS
 from pyraft_lab.check.swarm import Draw
-from pyraft_lab.client.requests import OpenSession, WriteBatch
+from pyraft_lab.client.requests import OpenSession, ReadMany, WriteBatch
 from pyraft_lab.command import encode, seal
 from pyraft_lab.engine.commands import SetTimer
 from pyraft_lab.engine.config import Config
+from pyraft_lab.engine.messages import Outdated
 from pyraft_lab.engine.timers import HEARTBEAT, lease
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import DuplicateNode, NotLeader, OutcomeUnknown, Overloaded, PyraftError, Stopped
 from pyraft_lab.machine import KeyValue
 from pyraft_lab.network.base import MemoryNetwork, SessionTakenOver
+from pyraft_lab.network.codec import Envelope
 from pyraft_lab.network.faults import Faults
+from pyraft_lab.runtime.driver import INBOX
 from pyraft_lab.runtime.raft import Raft
 from pyraft_lab.runtime.timers import ROUNDS, Timers
 from pyraft_lab.runtime.virtual_time import run_virtually
+from pyraft_lab.session import Rejected, Value
 from pyraft_lab.storage.memory import MemoryStorage
 from pyraft_lab.storage.trial import broken, same
 
@@ -105,6 +109,8 @@ async def _answers(cluster: Cluster) -> None:
     same("the answers to three writes at once", [one.value for one in many], [1, 2, 3])
     huge = await _ended("a huge write", leader.client_write(_put(HUGE)))
     same("a huge write fails", isinstance(huge, Exception), expected=False)
+    reply = await leader.serve(ReadMany((1.5, "n")))
+    same("the answers to a query that the machine rejects, and to another", [*map(type, reply)], [Rejected, Value])
     calls = [_ended("a call that waits for room", leader.client_write(_put(1))) for _ in range(3 * ROOM)]
     failed = [one for one in await asyncio.gather(*calls) if isinstance(one, Exception)]
     same("writes that failed because they had to wait for room", failed, [])
@@ -216,6 +222,14 @@ async def _double(cluster: Cluster) -> None:
         broken(f"node {victim.id} goes on although another one has its name")
 
 
+async def _flood(cluster: Cluster) -> None:
+    """A node that is paused does not keep all that arrives."""
+    victim = cluster.nodes[NODES[-1]]._lifecycle.running_driver()  # noqa: SLF001 (no caller needs to ask this)
+    victim.pause()
+    victim.receive(1, [Envelope(0, 0, Outdated(vote=victim.state.vote))] * (INBOX + 1))
+    same("the messages that a paused node keeps", len(victim._envelopes), INBOX)  # noqa: SLF001 (see above)
+
+
 async def _timers(cluster: Cluster) -> None:
     """An expired timer that is set again is not due, and old rounds are forgotten."""
     clock, config = Timers(lambda: None, random.Random(cluster.seed)), cluster.config
@@ -241,6 +255,7 @@ TRIES: Sequence[tuple[Callable[[Cluster], Awaitable[None]], Config]] = (
     (_end, Config()),
     (_double, Config()),
     (_timers, Config()),
+    (_flood, Config()),
 )
 
 
