@@ -33,7 +33,7 @@ DATA = b"x" * 150
 # Kills
 
 
-async def survives_a_kill_at_every_sync(place: Path) -> None:
+async def is_killed_at_every_sync(place: Path) -> None:
     """A write that is cut off at any of its syncs leaves the disk before it or after it, and no file for ever."""
     storage = SqliteStorage(place)
     try:

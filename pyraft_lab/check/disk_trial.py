@@ -24,7 +24,7 @@ from pyraft_lab.check.directory_trial import (
     is_full,
     notices_damage_in_use,
     refuses_later_versions,
-    survives_a_kill_at_every_sync,
+    is_killed_at_every_sync,
 )
 from pyraft_lab.check.failure import Failure
 from pyraft_lab.check.swarm import Draw
@@ -352,7 +352,7 @@ async def _all(draw: Draw, home: Path) -> Failure | None:
         (LOCKED, lambda: _is_locked(home / "locked")),
         (KEPT, lambda: _fails_whole(MemoryStorage())),
         (KEPT, lambda: _fails_whole(SqliteStorage(home / "failed"))),
-        (KEPT, lambda: survives_a_kill_at_every_sync(home / "killed")),
+        (KEPT, lambda: is_killed_at_every_sync(home / "killed")),
         (KEPT, lambda: is_adopted(home / "adopted")),
         (KEPT, is_full),
         (DAMAGE, lambda: notices_damage_in_use(home / "in-use")),

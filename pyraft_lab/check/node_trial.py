@@ -42,7 +42,7 @@ PROMISED = "calls get what they were promised"
 NODES = (1, 2, 3)
 DEADLINE, ROOM = 2.0, 4
 """Virtual seconds that a call may take, and the requests that a node has room for."""
-HUGE = "x" * (600 << 10)
+LARGE = "x" * (600 << 10)
 """A value that is applied in a piece of its own."""
 
 
@@ -107,7 +107,7 @@ async def _answers(cluster: Cluster) -> None:
     leader = cluster.leader
     many = await leader.client_write_many([{"op": "incr", "key": "n"} for _ in range(3)])
     same("the answers to three writes at once", [one.value for one in many], [1, 2, 3])
-    huge = await _ended("a huge write", leader.client_write(_put(HUGE)))
+    huge = await _ended("a huge write", leader.client_write(_put(LARGE)))
     same("a huge write fails", isinstance(huge, Exception), expected=False)
     reply = await leader.serve(ReadMany((1.5, "n")))
     same("the answers to a query that the machine rejects, and to another", [*map(type, reply)], [Rejected, Value])
