@@ -22,9 +22,9 @@ from typing import TypeVar
 from pyraft_lab.check.directory_trial import (
     is_adopted,
     is_full,
+    is_killed_at_every_sync,
     notices_damage_in_use,
     refuses_later_versions,
-    is_killed_at_every_sync,
 )
 from pyraft_lab.check.failure import Failure
 from pyraft_lab.check.swarm import Draw
