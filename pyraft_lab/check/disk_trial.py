@@ -19,6 +19,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
+from pyraft_lab.check.directory_trial import (
+    is_adopted,
+    is_full,
+    is_killed_at_every_sync,
+    notices_damage_in_use,
+    refuses_later_versions,
+)
 from pyraft_lab.check.failure import Failure
 from pyraft_lab.check.swarm import Draw
 from pyraft_lab.concurrency import loop_set_aside
@@ -345,6 +352,11 @@ async def _all(draw: Draw, home: Path) -> Failure | None:
         (LOCKED, lambda: _is_locked(home / "locked")),
         (KEPT, lambda: _fails_whole(MemoryStorage())),
         (KEPT, lambda: _fails_whole(SqliteStorage(home / "failed"))),
+        (KEPT, lambda: is_killed_at_every_sync(home / "killed")),
+        (KEPT, lambda: is_adopted(home / "adopted")),
+        (KEPT, is_full),
+        (DAMAGE, lambda: notices_damage_in_use(home / "in-use")),
+        (DAMAGE, lambda: refuses_later_versions(home / "later")),
     )
     for name, attempt in tries:
         try:

@@ -437,12 +437,12 @@ async def _live(draw: Draw, engine: Engine, observers: Observers) -> Failure | N
 
 def live_failure(draw: Draw, engine: Engine, observers: Observers = ()) -> Failure | None:
     """The failure of live nodes under a draw; ``None`` if all is well. The same draw gives the same run."""
-    with _without_log():
+    with without_log():
         return run_virtually(_live(draw, engine, observers))
 
 
 @contextmanager
-def _without_log() -> Iterator[None]:
+def without_log() -> Iterator[None]:
     """Nodes that are killed and suspended on purpose need not warn anybody."""
     log = logging.getLogger("pyraft_lab.runtime")
     level = log.level

@@ -21,6 +21,7 @@ from pyraft_lab.check.liveness import (
     under_load,
 )
 from pyraft_lab.check.machine_trial import machine_failure
+from pyraft_lab.check.node_trial import node_failure
 from pyraft_lab.check.scenarios.interrupted_snapshot import InterruptedSnapshotScenario
 from pyraft_lab.check.scenarios.lost_answer import LostAnswerScenario
 from pyraft_lab.check.scenarios.random_walk import RandomWalk
@@ -57,7 +58,7 @@ Scenario = (
     | InterruptedSnapshotScenario
     | ReturningServerScenario
 )
-PARTS: Sequence[Callable[[Draw], Failure | None]] = (machine_failure, client_failure, applier_failure)
+PARTS: Sequence[Callable[[Draw], Failure | None]] = (machine_failure, client_failure, applier_failure, node_failure)
 """The trials of single parts; they take little time, and follow the scenarios, which take as little."""
 BETWEEN = 100_003
 """The seeds of the runs of one draw are this far apart, so that no other draw has them."""
@@ -179,7 +180,7 @@ class Trial(Struct, frozen=True, kw_only=True):
         return None if stuck is None else Failure(stuck.name, stuck.what)
 
     def judge_other(self, observers: Observers = ()) -> Failure | None:
-        """The failure of live nodes, or of single parts: a storage, a machine, a client, an applier."""
+        """The failure of live nodes, or of single parts: a storage, a machine, a client, an applier, calls."""
         match self.draw.method:
             case "faults" | "walk":
                 return None

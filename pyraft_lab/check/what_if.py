@@ -9,6 +9,8 @@ client, an operator or a late message also comes just then is rarer still::
     it sends a snapshot, and has a newer one                        ── a third? a purge? a late answer about another?
     a follower has entries that nobody else has, and callers wait   ── an append, a snapshot of the next leader?
     a server votes no more                                          ── its election timer? an operator's trigger?
+    a peer has led, and holds nothing                               ── a refusal of it? its vote? is it unreachable?
+    a transfer, or a snapshot that is being sent, comes to nothing  ── is the order withdrawn? is another one sent?
 
 A state is asked when the run first comes to one of its shape, and now and then besides.
 """
@@ -34,6 +36,7 @@ from pyraft_lab.engine.events import (
     AllowRevert,
     BuildSnapshot,
     ChangeMembership,
+    Configure,
     Elect,
     Event,
     Fire,
@@ -42,6 +45,8 @@ from pyraft_lab.engine.events import (
     ReadPolicy,
     Receive,
     SnapshotBuilt,
+    SnapshotGone,
+    Unreachable,
 )
 from pyraft_lab.engine.log import Configuration, Entry, Noop, Normal, SnapshotMeta
 from pyraft_lab.engine.membership import Batch
@@ -53,10 +58,21 @@ from pyraft_lab.engine.messages import (
     SnapshotRequest,
     SnapshotResponse,
     VoteRequest,
+    VoteResponse,
 )
 from pyraft_lab.engine.rules import has_lost_lease, has_valid_lease, snapshots_being_sent
-from pyraft_lab.engine.state import Leader, Progress, RaftState, Replicate, Reverted, SendSnapshot, Step
-from pyraft_lab.engine.timers import ELECTION
+from pyraft_lab.engine.state import (
+    Candidate,
+    Leader,
+    PendingTransfer,
+    Progress,
+    RaftState,
+    Replicate,
+    Reverted,
+    SendSnapshot,
+    Step,
+)
+from pyraft_lab.engine.timers import ELECTION, TRANSFER
 from pyraft_lab.engine.types import ORIGIN, LogId, NodeId, RequestId, Vote
 from pyraft_lab.pending_requests import PendingRequests
 from pyraft_lab.sim.local_invariants import as_violations, installs_replace_the_log
@@ -134,6 +150,9 @@ class Asked(Struct, frozen=True, kw_only=True):
         """What is wrong with the answers."""
         role = self.state.role
         yield from books_are_right(self.state)
+        yield from self._settings()
+        if isinstance(role, Candidate):
+            yield from self._of_a_candidate(role)
         if not isinstance(role, Leader):
             yield from self._of_a_voter()
             if self.others and self.state.membership.configs:
@@ -145,6 +164,8 @@ class Asked(Struct, frozen=True, kw_only=True):
         yield from self._snapshots()
         for one in role.progress:
             yield from self._lost_logs(role, one)
+            yield from self._lost_disks(role, one)
+            yield from self._comes_to_nothing(role, one)
             if isinstance(one.state, SendSnapshot):
                 yield from self._other_chunks(role, one, one.state)
             if isinstance(one.state, Replicate) and one.state.inflight:
@@ -225,6 +246,43 @@ class Asked(Struct, frozen=True, kw_only=True):
         left = self._step(Receive(one.peer, refused), allowed).after.progress_of(one.peer)
         if left is not None and left.matched and not isinstance(one.state, SendSnapshot | Reverted):
             yield COUNTS_ANSWERS, f"node {self.state.id} would count {left.matched} of node {one.peer}, which lost it"
+        if left is not None and left.may_revert and left.since_round > one.since_round:
+            yield COUNTS_ANSWERS, f"node {self.state.id} would let node {one.peer} lose its log once more"
+
+    def _lost_disks(self, leader: Leader, one: Progress) -> Broken:
+        """A voter that has led and holds nothing gets nothing before an operator allows it, unreachable or not."""
+        state, prev = self.state, self.state.log.id_at(one.next - 1)
+        new = replace(one, matched=0, state=Replicate(), since_round=leader.round, may_revert=False)
+        gone = replace(state, role=leader.with_progress(replace(new, state=Reverted())))
+        left = self._step(Unreachable(one.peer), gone).after.progress_of(one.peer)
+        if left is not None and not isinstance(left.state, Reverted):
+            yield COUNTS_ANSWERS, f"node {state.id} would send its log to node {one.peer} again, which lost its own"
+        is_lost = one.peer in state.membership.voters and state.log.proves_lost_disk(one.peer, ORIGIN)
+        if not is_lost or state.config.allow_log_revert or prev in (None, ORIGIN):
+            return
+        refused = AppendRefused(vote=state.vote, prev=prev, hint=ORIGIN, round=leader.round, empty=True)
+        asked = replace(state, role=leader.with_progress(new))
+        left = self._step(Receive(one.peer, refused), asked).after.progress_of(one.peer)
+        if left is not None and not isinstance(left.state, Reverted):
+            yield COUNTS_ANSWERS, f"node {state.id} would send its log to node {one.peer}, which has lost its disk"
+
+    def _comes_to_nothing(self, leader: Leader, one: Progress) -> Broken:
+        """A target of a transfer that was told to campaign is told nothing new: an entry withdraws the order (§3.10).
+
+        A snapshot that is there no more is not asked for again: the newest one is sent.
+        """
+        state, newest = self.state, self.state.disk.snapshot
+        told = replace(leader, transfer=PendingTransfer(one.peer, asked=True))
+        after = self._step(Fire(TRANSFER), replace(state, role=told)).after
+        if isinstance(after.role, Leader) and after.log.last == state.log.last:
+            yield TRANSFERS_REFUSE, f"node {state.id} would end its transfer, and node {one.peer} could still campaign"
+        if newest is not None:
+            old = replace(one, state=SendSnapshot(replace(newest, checksum=newest.checksum ^ 1), offset=1, asked=True))
+            left = self._step(SnapshotGone(one.peer), replace(state, role=leader.with_progress(old))).after.progress_of(
+                one.peer
+            )
+            if left is not None and isinstance(left.state, SendSnapshot) and left.state.meta != newest:
+                yield ARRIVES_WHOLE, f"node {state.id} would go on sending a snapshot that it has no more"
 
     def _other_chunks(self, leader: Leader, one: Progress, sending: SendSnapshot) -> Broken:
         """A late answer about another snapshot says nothing about the one that is being sent (§7, Figure 13)."""
@@ -236,6 +294,24 @@ class Asked(Struct, frozen=True, kw_only=True):
             yield COUNTS_ANSWERS, f"node {self.state.id} would count {what}"
 
     # Others
+
+    def _settings(self) -> Broken:
+        """New settings are in force at once."""
+        wanted = replace(self.state.config, enable_elect=not self.state.config.enable_elect)
+        if self._step(Configure(wanted)).after.config != wanted:
+            yield LIMITS_HOLD, f"node {self.state.id} would go on with its earlier settings"
+
+    def _of_a_candidate(self, role: Candidate) -> Broken:
+        """The vote of a server that has led and holds nothing does not count: it may have voted before (§5.2)."""
+        state = self.state
+        for voter in sorted(state.membership.voters - role.granted - {state.id}):
+            if state.log.proves_lost_disk(voter, ORIGIN):
+                grant = VoteResponse(vote=state.vote, asked=state.vote, granted=True, last=ORIGIN)
+                after = self._step(Receive(voter, grant)).after
+                if isinstance(after.role, Leader) or (
+                    isinstance(after.role, Candidate) and voter in after.role.granted
+                ):
+                    yield COUNTS_ANSWERS, f"node {state.id} would count the vote of node {voter}, which lost its disk"
 
     def _of_a_voter(self) -> Broken:
         """Who does not vote does not campaign (§6)."""

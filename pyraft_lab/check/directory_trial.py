@@ -1,0 +1,169 @@
+"""A node's directory on trial: killed at every moment of a write, adopted, damaged while in use, too new (§5.1, §7).
+
+::
+
+    put_snapshot · write ─▶ at every sync a copy of the directory, as after kill -9
+                            └─▶ opens with the disk before the batch or after it, and drops the files it does not need
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from pyraft_lab.engine.commands import InstallSnapshot, SaveSnapshot, SaveVote, StorageCommand
+from pyraft_lab.engine.log import SnapshotMeta
+from pyraft_lab.engine.state import Disk
+from pyraft_lab.engine.types import Vote
+from pyraft_lab.errors import StorageFailed, WrongStorage
+from pyraft_lab.storage.base import Identity, Storage, apply_commands
+from pyraft_lab.storage.database import FORMAT, connect
+from pyraft_lab.storage.memory import MemoryStorage
+from pyraft_lab.storage.snapshots import path_of
+from pyraft_lab.storage.sqlite import SqliteStorage
+from pyraft_lab.storage.trial import append, arriving, broken, same, snapshot
+
+KEPT_FILES = 2
+"""Snapshot files of a running node: the stored one, and the one before it, which may be being sent."""
+DATA = b"x" * 150
+
+
+# Kills
+
+
+async def is_killed_at_every_sync(place: Path) -> None:
+    """A write that is cut off at any of its syncs leaves the disk before it or after it, and no file for ever."""
+    storage = SqliteStorage(place)
+    try:
+        disk = await storage.load()
+        for number, (commands, built) in enumerate(_batches()):
+            after, copies = apply_commands(disk, commands), list[Path]()
+            with _at_every_sync(partial(_copy, place, number, copies)):
+                if built is not None:
+                    await storage.put_snapshot(built, DATA)
+                await storage.write(commands)
+            for copy in copies:
+                await _opens(copy, disk, after)
+            disk = after
+            if len(_snapshots(place)) > KEPT_FILES:
+                broken(f"a running node keeps {len(_snapshots(place))} snapshot files")
+    finally:
+        await storage.close()
+
+
+def _batches() -> Iterator[tuple[Sequence[StorageCommand], SnapshotMeta | None]]:
+    """Two snapshots that are built, one that arrives and goes beyond the log, and the batches that store them."""
+    yield (SaveVote(Vote(1, 1)), append(1, 6)), None
+    for last in (2, 4):
+        meta = snapshot(last, DATA)
+        yield (SaveSnapshot(meta),), meta
+    meta = snapshot(9, DATA)
+    yield (*arriving(meta, DATA, 60), InstallSnapshot(meta)), None
+
+
+@contextmanager
+def _at_every_sync(act: Callable[[], None]) -> Iterator[None]:
+    """Instead of each sync, ``act``."""
+    real = os.fsync
+    os.fsync = lambda _: act()  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        os.fsync = real
+
+
+def _copy(place: Path, batch: int, copies: list[Path]) -> None:
+    copies.append(place.with_name(f"{place.name}-{batch}-{len(copies)}"))
+    shutil.copytree(place, copies[-1], ignore=shutil.ignore_patterns("lock*"))
+
+
+async def _opens(place: Path, before: Disk, after: Disk) -> None:
+    storage = SqliteStorage(place)
+    try:
+        found = await storage.load()
+    finally:
+        await storage.close()
+    if not any((found.vote, tuple(found.log), found.snapshot) == (one.vote, tuple(one.log), one.snapshot)
+               for one in (before, after)):  # fmt: skip
+        broken(f"after a kill during a write, {place.name} holds neither the disk before nor after it")
+    needed = {path_of(place, found.snapshot).name} if found.snapshot else set[str]()
+    same("the snapshot files after a start", _snapshots(place), needed)
+
+
+def _snapshots(place: Path) -> set[str]:
+    """The names of all snapshot files, unfinished ones too."""
+    return {path.name for path in place.iterdir() if path.suffix in (".snapshot", ".part")}
+
+
+# Owners, versions, damage
+
+
+async def is_adopted(place: Path) -> None:
+    """A directory without an owner gets one, who finds it again; nobody else may use it."""
+    for identity in (None, Identity(1, "a"), Identity(1, "a"), Identity(2, "a")):
+        storage = SqliteStorage(place)
+        try:
+            if identity is not None:
+                await storage.claim(identity)
+            await storage.load()
+        except WrongStorage:
+            if identity != Identity(2, "a"):
+                raise
+        else:
+            same("another node uses the directory of node 1", identity == Identity(2, "a"), expected=False)
+        finally:
+            await storage.close()
+
+
+async def refuses_later_versions(place: Path) -> None:
+    """A directory that a later version has written is refused, and not misread."""
+    storage = SqliteStorage(place)
+    await storage.load()
+    await storage.close()
+    database = connect(place)
+    database.execute(f"PRAGMA user_version = {FORMAT + 1}")
+    database.close()
+    await _is_refused("a directory of a later version is opened", storage)
+
+
+async def notices_damage_in_use(place: Path) -> None:
+    """A snapshot whose file changes while its node runs is not given to the machine."""
+    storage, meta = SqliteStorage(place), snapshot(2, DATA)
+    await storage.load()
+    try:
+        await storage.write([SaveVote(Vote(1, 1)), append(1, 4)])
+        await storage.put_snapshot(meta, DATA)
+        await storage.write([SaveSnapshot(meta)])
+        path_of(place, meta).write_bytes(b"y" * len(DATA))
+        try:
+            await storage.snapshot(meta)
+        except StorageFailed:
+            return
+        broken(f"the bytes of snapshot {meta.last} have changed, and are read")
+    finally:
+        await storage.close()
+
+
+async def _is_refused(what: str, storage: Storage) -> None:
+    try:
+        await storage.load()
+    except StorageFailed:
+        return
+    finally:
+        await storage.close()
+    broken(what)
+
+
+async def is_full() -> None:
+    """A disk in memory with no room left refuses a batch, and holds what it held."""
+    storage = MemoryStorage(room=100)
+    await storage.write([append(1, 3)])
+    before = storage.disk
+    try:
+        await storage.write([append(4, 60)])
+    except StorageFailed:
+        same("a full disk", storage.disk, before)
+        return
+    broken(f"{storage.disk.log.byte_size} bytes are written to a disk with room for {storage.room}")
