@@ -7,6 +7,7 @@ in each step, Parquet keeps in its column ``rule``.
 
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -54,6 +55,7 @@ Changed = msgspec.defstruct(
 )
 """The fields of a state that a step changed; the others are ``UNSET``."""
 _FIELDS = Changed.__struct_fields__
+_changed = attrgetter(*_FIELDS)
 
 
 class Line(Struct, omit_defaults=True):
@@ -172,8 +174,11 @@ class Reader:
     def _record(self, line: Line) -> Record:
         if line.state is not None:
             self._last[line.node] = line.state
+        flight = self._sharing.arrived(line.event, line.message)
+        if flight is not None:
+            line.message, line.cause = flight.id, flight.cause if line.cause == flight.cause else line.cause
         commands = self._sharing.commands(line.commands)
-        sent = self._sharing.sent(line.sent, commands)
+        sent = self._sharing.sent(line.sent, commands, (line.id, line.time, line.message))
         return Record(
             line.id,
             line.time,
@@ -197,18 +202,23 @@ class Reader:
         self._last[before.id] = after
         if line.rules is not None or line.before is not None:
             self._rules[line.node] = named_rules(line.rules or {})
-        event = self._sharing.event(event, line.message)
+        event = self._sharing.event(event)
         return Step(before, event, after, commands, self._rules.get(line.node), line.overdue)
 
     def _changed(self, before: RaftState, line: Line, commands: tuple[Command, ...]) -> RaftState:
         """The state after a step: the one before, what the line says has changed, and the disk after its commands."""
         told: dict[str, Any] = {}
         if line.changed is not None:
-            told = {name: value for name in _FIELDS if (value := getattr(line.changed, name)) is not UNSET}
+            values = zip(_FIELDS, _changed(line.changed), strict=True)
+            told = {name: value for name, value in values if value is not UNSET}
             if "role" in told:
                 told["role"] = role_like(before.role, told["role"])
+            if "stored" in told:
+                told["stored"] = self._sharing.known(told["stored"])
         if "disk" not in told:
             disk = _folded(before.disk, commands)
+            if disk.log is not before.disk.log:
+                disk = replace(disk, log=self._sharing.log(disk.log))
             if disk is not before.disk:
                 told["disk"] = disk
         return replace(before, **told) if told else before
@@ -341,13 +351,15 @@ def _check_kind(path: Path) -> None:
 
 _MEMORY = tuple(field.name for field in fields(RaftState) if field.name not in ("id", "disk"))
 """The fields of a state that its disk does not give back."""
+_remembered = attrgetter(*_MEMORY)
 
 
 def _difference(step: Step) -> Any:
     before, after = step.before, step.after
     if before is after and not step.commands:
         return Changed()
-    changed = {name: value for name in _MEMORY if (value := getattr(after, name)) != getattr(before, name)}
+    values = zip(_MEMORY, _remembered(before), _remembered(after), strict=True)
+    changed = {name: new for name, old, new in values if new is not old and new != old}
     if not _same(_folded(step.before.disk, step.commands), step.after.disk):
         changed["disk"] = step.after.disk
     return Changed(**changed)
