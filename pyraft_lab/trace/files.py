@@ -7,7 +7,6 @@ in each step, Parquet keeps in its column ``rule``.
 
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -55,7 +54,7 @@ Changed = msgspec.defstruct(
 )
 """The fields of a state that a step changed; the others are ``UNSET``."""
 _FIELDS = Changed.__struct_fields__
-_changed = attrgetter(*_FIELDS)
+_NOTHING = Changed()
 
 
 class Line(Struct, omit_defaults=True):
@@ -208,13 +207,12 @@ class Reader:
     def _changed(self, before: RaftState, line: Line, commands: tuple[Command, ...]) -> RaftState:
         """The state after a step: the one before, what the line says has changed, and the disk after its commands."""
         told: dict[str, Any] = {}
-        if line.changed is not None:
-            values = zip(_FIELDS, _changed(line.changed), strict=True)
-            told = {name: value for name, value in values if value is not UNSET}
+        if line.changed is not None and line.changed != _NOTHING:
+            told = {name: value for name in _FIELDS if (value := getattr(line.changed, name)) is not UNSET}
             if "role" in told:
                 told["role"] = role_like(before.role, told["role"])
             if "stored" in told:
-                told["stored"] = self._sharing.known(told["stored"])
+                told["stored"] = self._sharing.known[told["stored"]]
         if "disk" not in told:
             disk = _folded(before.disk, commands)
             if disk.log is not before.disk.log:
@@ -351,15 +349,13 @@ def _check_kind(path: Path) -> None:
 
 _MEMORY = tuple(field.name for field in fields(RaftState) if field.name not in ("id", "disk"))
 """The fields of a state that its disk does not give back."""
-_remembered = attrgetter(*_MEMORY)
 
 
 def _difference(step: Step) -> Any:
     before, after = step.before, step.after
     if before is after and not step.commands:
         return Changed()
-    values = zip(_MEMORY, _remembered(before), _remembered(after), strict=True)
-    changed = {name: new for name, old, new in values if new is not old and new != old}
+    changed = {name: value for name in _MEMORY if (value := getattr(after, name)) != getattr(before, name)}
     if not _same(_folded(step.before.disk, step.commands), step.after.disk):
         changed["disk"] = step.after.disk
     return Changed(**changed)

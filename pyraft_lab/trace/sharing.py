@@ -8,7 +8,7 @@ remains is equal, too: followers are sent the same, set the same timers, and com
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from msgspec.structs import force_setattr
 
@@ -20,13 +20,23 @@ from pyraft_lab.engine.state import Leader, Role
 from pyraft_lab.engine.types import LogId
 from pyraft_lab.trace.record import EventId, Flight, MessageId
 
-MAX_KNOWN = 4096
+MAX_KNOWN = 1024
 """How many values of a kind are remembered; a follower that is further behind gets copies of its own."""
 Place = tuple[LogId, int, int]
 """Where a log ends, where it starts, and its bytes."""
 Sending = tuple[EventId, float, MessageId | None]
 """The record in which messages left: its number, its time, and the message that had arrived."""
 AnyValue = TypeVar("AnyValue")
+
+
+class Known(dict[Any, Any]):
+    """Gives for a value the first that was equal to it; when there are too many, it begins again."""
+
+    def __missing__(self, value: AnyValue) -> AnyValue:
+        if len(self) >= MAX_KNOWN:
+            self.clear()
+        self[value] = value
+        return value
 
 
 class Sharing:
@@ -36,8 +46,8 @@ class Sharing:
     """
 
     def __init__(self) -> None:
+        self.known = Known()
         self._flying: dict[MessageId, Flight] = {}
-        self._known: dict[Any, Any] = {}
         self._logs: dict[Place, Log] = {}
 
     def commands(self, commands: tuple[Command, ...]) -> tuple[Command, ...]:
@@ -59,7 +69,7 @@ class Sharing:
 
     def event(self, event: Event) -> Event:
         """The event, or an equal one of those that are often the same."""
-        return self.known(event) if type(event) is Stored or type(event) is Fire else event
+        return self.known[event] if type(event) is Stored or type(event) is Fire else event
 
     def arrived(self, event: Event | None, message: MessageId | None) -> Flight | None:
         """The message that a record is about, as it was sent; if it arrives, its event has that very message."""
@@ -81,29 +91,20 @@ class Sharing:
         self._logs[place] = log
         return log
 
-    def known(self, value: AnyValue) -> AnyValue:
-        """The first value that is equal to this one."""
-        if len(self._known) >= MAX_KNOWN:
-            self._known.clear()
-        first: AnyValue = self._known.setdefault(value, value)
-        return first
-
     def _command(self, command: Command) -> Command:
         # by type: a match takes ten times as long to say no
         if type(command) is SetTimer:
-            return self.known(command)
-        if type(command) is Send:
+            command = self.known[command]
+        elif type(command) is Send:
             force_setattr(command, "message", self._message(command.message))
         elif type(command) is Append:
-            force_setattr(command, "entries", self.known(command.entries))
+            force_setattr(command, "entries", self.known[command.entries])
         return command
 
     def _message(self, message: AnyMessage) -> AnyMessage:
-        if type(message) is SnapshotRequest:
-            return message
         if type(message) is AppendRequest and message.entries:
-            force_setattr(message, "entries", self.known(message.entries))
-        return self.known(message)
+            force_setattr(message, "entries", self.known[message.entries])
+        return message if type(message) is SnapshotRequest else cast("AnyMessage", self.known[message])
 
 
 def _share_numbers(flight: Flight, record: Sending) -> None:
