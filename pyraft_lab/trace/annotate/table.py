@@ -90,6 +90,8 @@ def label(step: Step) -> str:
 def _most_important(told: Sequence[Explained]) -> Rule:
     """The rule of the greatest importance; the first of several."""
     found = told[0].rule
+    if len(told) == 1:
+        return found
     for remark in told:
         if remark.rule.importance > found.importance:
             found = remark.rule
