@@ -244,11 +244,12 @@ def under_load(sim: Simulation) -> tuple[Violation, ...]:
 
     In a fork a follower stops, the leader purges its log up to a snapshot, and the follower restarts. Within
     :func:`liveness_bound` seconds it must have caught up with the commit index of one longest election timeout ago, and
-    every write must have been answered in that time. It begins :func:`at_rest`. Without an earlier write or a leader
-    there is nothing to check.
+    every write must have been answered in that time. It begins :func:`at_rest`. There is nothing to check without
+    an earlier write or a leader, or while an operator waits for another leader or membership.
     """
     last = next((call.call.request for call in reversed(sim.calls) if _may_be_repeated(call.call.request)), None)
-    if not isinstance(last, Write) or sim.leader is None:
+    is_operated = any(not call.done and not isinstance(call.call.request, (Write, Query)) for call in sim.calls)
+    if not isinstance(last, Write) or sim.leader is None or is_operated:
         return ()
     broken = list(_keeps_up(at_rest(sim), last))
     return tuple(Violation(name=name, what=what, event=sim.world.events - 1, time=sim.now) for name, what in broken)
@@ -266,7 +267,6 @@ def _keeps_up(sim: Simulation, wish: Write) -> Broken:
     wait = liveness_bound(sim.nodes[leader].state.config)
     others = sorted(set(sim.nodes[leader].membership.nodes) - {leader})
     everybody, members = {leader, *others}, sim.nodes[leader].membership
-    is_operated = any(not call.done and not isinstance(call.call.request, (Write, Query)) for call in sim.calls)
     for away in [id for id in others if members.is_quorum(everybody - {id})][:1]:
         sim.crash(away)
         _write_steadily(sim, wish, wait / 20)
@@ -278,7 +278,7 @@ def _keeps_up(sim: Simulation, wish: Write) -> Broken:
     for _ in range(20):
         if behind:
             behind = _behind(sim, wish, others, wait / 20)
-    if sim.leader != leader and not is_operated:  # else an operator's call that still waited has moved the leadership
+    if sim.leader != leader:
         yield "a leader that stays", f"node {leader} led; under load node {sim.leader} does"
     yield from behind
 

@@ -18,7 +18,7 @@ from msgspec import json as msgspec_json
 
 from pyraft_lab.check.explore.bounds import Bounds
 from pyraft_lab.check.explore.explorer import explore
-from tests.bench import clients, scale
+from tests.bench import clients, recording, scale
 
 RESULTS = Path(__file__).with_name("results.json")
 Table = dict[str, float]
@@ -31,7 +31,22 @@ leader's sync runs beside the sending (dissertation §10.2.1), so one sync, of a
 
 With 4,096 tasks at the handle a write costs 11 µs of processor time: 4 in the engines, disks, frames and machines of
 all three nodes, 2.5 in the call, 0.5 in its end, 1.5 to 2 in asyncio, which wakes a task for each write, and up to 1 in
-Python's garbage collector; the rest is memory that 4,096 tasks touch in turn. A batch spares the call and the task."""
+Python's garbage collector; the rest is memory that 4,096 tasks touch in turn. A batch spares the call and the task.""",
+    scale.SIMULATOR: """\
+Of an event that is checked and not recorded about 45 % are the simulated world (timers, disks, messages, clients, a
+state that never changes in place), 33 % the engine, and 20 % the checks of every step: without them it takes 27 µs.
+No function has more than 4 %. Python 3.13 needs a tenth less. mypyc drops the arguments of msgspec's structs, of which
+every state is made; the seven modules of the engine without structs, compiled, save 7 %.""",
+    scale.NODES: """\
+A leader of 51 nodes sends and receives 12.5 times as many messages for an entry as one of 5, and each of them is a step
+of some engine; that an entry costs only about ten times as much is because its own work is done once.""",
+    scale.SESSIONS: """\
+The work is the same however many sessions there are: the next session is found in a tree, and the least recently used
+one by its place. What grows is the time that memory takes which was not touched for a million commands.""",
+    recording.TITLE: """\
+A write is twelve steps and six messages, and each leaves a record. Two thirds of what the full level adds is making
+them; the rest is keeping the last 20,000, since states that would die young in the processor's cache die old in cold
+memory.""",
 }
 """What a table's figures come from, by its title."""
 

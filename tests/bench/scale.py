@@ -26,6 +26,9 @@ from pyraft_lab.sim.simulation import Simulation
 
 CONFIG = Config(snapshot_logs_since_last=None, pre_vote=False)
 ROUNDS = 5
+SIMULATOR, NODES = "simulator: an event", "more nodes: a committed entry"
+SESSIONS = "more sessions: an applied command"
+"""Titles of tables that the page of measurements explains."""
 LENGTHS = (1_000, 10_000, 100_000, 1_000_000)
 WRITE = {"op": "incr", "key": "x"}
 EVERY = 50
@@ -156,10 +159,10 @@ def measure(most: int = LENGTHS[-1]) -> dict[str, dict[str, float]]:
     clusters = {f"{nodes} nodes": Engines(nodes).write for nodes in (3, 5, 51)}
     sessions = {f"{length:,} sessions": sessions_of(length) for length in lengths}
     return {
-        "simulator: an event": simulator(most),
+        SIMULATOR: simulator(most),
         "long log: a committed entry": in_turn(logs, 200),
-        "more nodes: a committed entry": in_turn(clusters, 50),
-        "more sessions: an applied command": in_turn(sessions, 2_000),
+        NODES: in_turn(clusters, 50),
+        SESSIONS: in_turn(sessions, 2_000),
     }
 
 

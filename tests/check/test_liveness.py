@@ -272,10 +272,11 @@ def test_what_goes_in_tiny_pieces_is_carried_before_anything_is_judged() -> None
     assert names(sim) == set()
 
 
-def test_an_operator_who_still_waits_may_move_the_leadership_under_load() -> None:
-    sim = rested()
-    sim.transfer(max(node for node in sim.nodes if node != sim.leader))
-    assert under_load(sim) == ()
+def test_an_operator_who_still_waits_may_move_leadership_and_membership_under_load() -> None:
+    for ask in (Simulation.transfer, lambda sim, node: sim.change_membership(set(sim.nodes) - {node})):
+        sim = rested()
+        ask(sim, max(node for node in sim.nodes if node != sim.leader))
+        assert under_load(sim) == ()
 
 
 def test_a_lease_that_ends_before_the_next_answers_protects_no_leader() -> None:

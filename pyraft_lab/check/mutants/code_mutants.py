@@ -288,6 +288,19 @@ DRIVER = (
         seed=17,
     ),
     CodeMutant(
+        name="loads-every-snapshot",
+        part="driver",
+        description="loads each snapshot that arrived while it stood still, although its storage keeps the last two",
+        section="§7",
+        hint="close the lid of a laptop, and let the others build three snapshots",
+        edit=Edit(
+            "pyraft_lab.runtime.applier:Applier._fetch",
+            "None if is_replaced else await",
+            "await",
+        ),
+        seed=9,
+    ),
+    CodeMutant(
         name="accepts-damaged-frames",
         part="driver",
         description="reads frames without comparing their checksum",

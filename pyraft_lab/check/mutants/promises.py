@@ -110,6 +110,19 @@ PROMISES: Sequence[CodeMutant] = (
         seed=15,
     ),
     CodeMutant(
+        name="denies-an-operation",
+        part="client",
+        description="says that an operation changed nothing, although an attempt at it got no answer",
+        section="dissertation §6.3",
+        hint="the answer was lost, not the request",
+        edit=Edit(
+            "pyraft_lab.client.machine:_sent",
+            "if one.is_uncertain",
+            "if False",
+        ),
+        seed=0,
+    ),
+    CodeMutant(
         name="sends-what-was-given-up",
         part="client",
         description="sends a write after its caller was told that nothing happened",
