@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from functools import cache
 from itertools import starmap
+from struct import pack
 from typing import Any, TypeVar
 
 from msgspec import Struct
@@ -73,9 +74,20 @@ class Table:
 
     def add_rows(self, rows: Sequence[tuple[Any, ...]]) -> None:
         """Add rows: one packed value for each column, in order."""
-        for buffer, values in zip(self.buffers.values(), zip(*rows, strict=True), strict=False):
-            # an array takes another array several times as fast as it takes many values one by one
-            buffer.extend(array(buffer.typecode, values) if len(rows) > FEW and type(buffer) is array else values)
+        if len(rows) > FEW:
+            self.add_columns(*zip(*rows, strict=True))
+            return
+        for row in rows:
+            for buffer, value in zip(self.buffers.values(), row, strict=True):
+                buffer.append(value)
+
+    def add_columns(self, *columns: Sequence[Any]) -> None:
+        """Add many rows: for each column, in order, the packed values of all of them."""
+        for buffer, values in zip(self.buffers.values(), columns, strict=True):
+            if type(buffer) is array:  # it takes packed bytes five times as fast as it takes values one by one
+                buffer.frombytes(pack(f"{len(values)}{buffer.typecode}", *values))
+            else:
+                buffer.extend(values)
 
     def copy(self) -> "Table":
         """The table as it is now; later rows and changes do not reach it."""

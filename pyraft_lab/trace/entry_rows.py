@@ -6,7 +6,7 @@ from typing import Any
 
 from pyraft_lab.engine.commands import Append, InstallSnapshot, Truncate
 from pyraft_lab.engine.log import Configuration, Entry, Log, Noop, Normal, Payload, SnapshotMeta
-from pyraft_lab.engine.state import RaftState
+from pyraft_lab.engine.state import RaftState, Step
 from pyraft_lab.engine.types import Index, LogId, NodeId
 from pyraft_lab.trace.columns import MISSING, NEVER, Table
 from pyraft_lab.trace.record import Kind, Record
@@ -57,9 +57,8 @@ class EntryRows:
                 self._look_again(node, log, record.time, is_first=record.kind in _FIRSTS)
             elif known is step.after:
                 return
-            for command in step.commands:
-                if type(command) in _CHANGES:
-                    self._store(node, command, log, record.time)
+            if step.before.disk is not step.after.disk:
+                self._store_all(node, step, record.time)
             self._stand(step.after, record.time)
         elif record.kind is Kind.WIPE:
             self._look_again(record.node, Log(), record.time)
@@ -90,6 +89,11 @@ class EntryRows:
         added = [entry for entry in log if entry.index not in known]
         self._append(node, added, seen=time, appended=time if is_first else NEVER)
         self._upto.pop(node, None)
+
+    def _store_all(self, node: NodeId, step: Step, time: float) -> None:
+        for command in step.commands:
+            if type(command) in _CHANGES:
+                self._store(node, command, step.before.disk.log, time)
 
     def _store(self, node: NodeId, command: object, log: Log, time: float) -> None:
         match command:

@@ -54,6 +54,7 @@ Changed = msgspec.defstruct(
 )
 """The fields of a state that a step changed; the others are ``UNSET``."""
 _FIELDS = Changed.__struct_fields__
+_NOTHING = Changed()
 
 
 class Line(Struct, omit_defaults=True):
@@ -172,8 +173,11 @@ class Reader:
     def _record(self, line: Line) -> Record:
         if line.state is not None:
             self._last[line.node] = line.state
+        flight = self._sharing.arrived(line.event, line.message)
+        if flight is not None:
+            line.message, line.cause = flight.id, flight.cause if line.cause == flight.cause else line.cause
         commands = self._sharing.commands(line.commands)
-        sent = self._sharing.sent(line.sent, commands)
+        sent = self._sharing.sent(line.sent, commands, (line.id, line.time, line.message))
         return Record(
             line.id,
             line.time,
@@ -197,18 +201,22 @@ class Reader:
         self._last[before.id] = after
         if line.rules is not None or line.before is not None:
             self._rules[line.node] = named_rules(line.rules or {})
-        event = self._sharing.event(event, line.message)
+        event = self._sharing.event(event)
         return Step(before, event, after, commands, self._rules.get(line.node), line.overdue)
 
     def _changed(self, before: RaftState, line: Line, commands: tuple[Command, ...]) -> RaftState:
         """The state after a step: the one before, what the line says has changed, and the disk after its commands."""
         told: dict[str, Any] = {}
-        if line.changed is not None:
+        if line.changed is not None and line.changed != _NOTHING:
             told = {name: value for name in _FIELDS if (value := getattr(line.changed, name)) is not UNSET}
             if "role" in told:
                 told["role"] = role_like(before.role, told["role"])
+            if "stored" in told:
+                told["stored"] = self._sharing.known[told["stored"]]
         if "disk" not in told:
             disk = _folded(before.disk, commands)
+            if disk.log is not before.disk.log:
+                disk = replace(disk, log=self._sharing.log(disk.log))
             if disk is not before.disk:
                 told["disk"] = disk
         return replace(before, **told) if told else before

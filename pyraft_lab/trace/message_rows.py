@@ -1,7 +1,7 @@
 """Messages as rows: what each said, and what later records tell of its fate."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 from pyraft_lab.engine.messages import (
@@ -67,10 +67,10 @@ class MessageRows:
         if not new:
             return
         first = len(self._table)
-        self._table.add_rows([_row(flight) for flight in new])
+        self._table.add_columns(*_columns_of(new))
         self._places.update({flight.id: place for place, flight in enumerate(new, first)})
-        for flight in new:
-            if self._early and flight.id in self._early:
+        for flight in new if self._early else ():
+            if flight.id in self._early:
                 self._tell(self._places[flight.id], *self._early.pop(flight.id))
 
     def _on_arrival(self, message: MessageId, record: Record) -> None:
@@ -128,33 +128,34 @@ _KINDS: dict[type[AnyMessage], int] = {kind: _COLUMNS["kind"].code(kind.__name__
 _NO_CHUNK: Packed = (MISSING, MISSING, MISSING)
 
 
-def _row(flight: Flight) -> Packed:
-    message = flight.message
-    reply_to, copy_of, due = flight.reply_to, flight.copy_of, flight.due
-    contents = _CONTENTS.get(type(message))
-    said, chunk = _NOTHING if contents is None else contents(message)
-    return (
-        flight.id,
-        _KINDS[type(message)],
-        flight.src,
-        flight.dst,
-        message.vote.term,
-        flight.sent,
-        NEVER,
-        _FATES[flight.fate],
-        MISSING if reply_to is None else reply_to,
-        *said,
-        MISSING if copy_of is None else copy_of,
-        NEVER if due is None else due,
-        flight.cause,
-        *chunk,
-    )
+def _columns_of(flights: Sequence[Flight]) -> Iterator[Sequence[Any]]:
+    """The columns of the rows of these messages, in the order of the table."""
+    messages = [flight.message for flight in flights]
+    said, chunks = zip(*[_CONTENTS.get(type(one), _nothing)(one) for one in messages], strict=True)
+    yield [one.id for one in flights]
+    yield [_KINDS[type(one)] for one in messages]
+    yield [one.src for one in flights]
+    yield [one.dst for one in flights]
+    yield [one.vote.term for one in messages]
+    yield [one.sent for one in flights]
+    yield (NEVER,) * len(flights)
+    yield [_FATES[one.fate] for one in flights]
+    yield [MISSING if one.reply_to is None else one.reply_to for one in flights]
+    yield from zip(*said, strict=True)
+    yield [MISSING if one.copy_of is None else one.copy_of for one in flights]
+    yield [NEVER if one.due is None else one.due for one in flights]
+    yield [one.cause for one in flights]
+    yield from zip(*chunks, strict=True)
 
 
 Contents = tuple[Packed, Packed]
 """``entries prev_index commit granted success``, and ``offset length size`` of a snapshot chunk."""
 _NOTHING: Contents = (MISSING, MISSING, MISSING, -1, -1), _NO_CHUNK
 _ACCEPTED: Contents = (MISSING, MISSING, MISSING, -1, 1), _NO_CHUNK
+
+
+def _nothing(_: AnyMessage) -> Contents:
+    return _NOTHING
 
 
 def _append_request(message: AppendRequest) -> Contents:

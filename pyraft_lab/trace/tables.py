@@ -100,6 +100,7 @@ _ROLES: Mapping[type[Role], int] = {
 }
 _KINDS = {kind: EVENTS[3].code(kind.value) for kind in Kind}
 Standing = tuple[int, int, int, int, int, int, int]
+_NOWHERE: Standing = (MISSING, -1, MISSING, MISSING, MISSING, MISSING, MISSING)
 
 
 def standing(state: RaftState) -> Standing:
@@ -121,30 +122,24 @@ class EventRows:
 
     def add(self, records: Sequence[Record]) -> None:
         """Read further records."""
-        self._table.add_rows([_event(record) for record in records])
+        if not records:
+            return
+        states = [one.state if one.step is None else one.step.after for one in records]
+        self._table.add_columns(
+            [one.id for one in records],
+            [one.time for one in records],
+            [one.node or MISSING for one in records],
+            [_KINDS[one.kind] for one in records],
+            [MISSING if one.cause is None else one.cause for one in records],
+            *zip(*[_NOWHERE if state is None else standing(state) for state in states], strict=True),
+            [MISSING if one.peer is None else one.peer for one in records],
+            [MISSING if one.message is None else one.message for one in records],
+            [one.detail for one in records],
+        )
 
     def now(self) -> Table:
         """A copy of the table as it is now."""
         return self._table.copy()
-
-
-_NOWHERE: Standing = (MISSING, -1, MISSING, MISSING, MISSING, MISSING, MISSING)
-
-
-def _event(record: Record) -> tuple[Any, ...]:
-    state = record.state if record.step is None else record.step.after
-    cause, peer, message = record.cause, record.peer, record.message
-    return (
-        record.id,
-        record.time,
-        record.node or MISSING,
-        _KINDS[record.kind],
-        MISSING if cause is None else cause,
-        *(_NOWHERE if state is None else standing(state)),
-        MISSING if peer is None else peer,
-        MISSING if message is None else message,
-        record.detail,
-    )
 
 
 class RuleRows:
@@ -185,9 +180,11 @@ class StateRows:
         rows, before = [], self._before
         for record in records:
             state = record.state if record.step is None else record.step.after
-            if state is None or self._seen.get(record.node) is state:
+            if state is None:
                 continue
-            self._seen[record.node] = state
+            seen, self._seen[record.node] = self._seen.get(record.node), state
+            if seen is state or (seen is not None and _looks_the_same(seen, state)):
+                continue
             now = self._figure_2(state)
             if before.get(record.node) != now:
                 before[record.node] = now
@@ -215,6 +212,17 @@ class StateRows:
         if kept is None or kept[0] != places:
             kept = self._memberships[state.id] = (places, str(state.membership))
         return kept[1]
+
+
+def _looks_the_same(before: RaftState, after: RaftState) -> bool:
+    """Whether nothing of Figure 2 has changed, as between most steps of a leader; ``False`` where that is not plain."""
+    return (
+        before.disk is after.disk
+        and (before.role is after.role or type(before.role) is type(after.role) is Leader)
+        and before.committed == after.committed
+        and before.applied == after.applied
+        and before.stored is after.stored
+    )
 
 
 class GapRows:

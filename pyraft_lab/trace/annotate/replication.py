@@ -315,8 +315,10 @@ def accepted(step: Step, peer: NodeId, answer: AppendAccepted) -> Remarks:
 def _counts(step: Step, peer: NodeId, round: int) -> bool:
     """Whether an answer belongs to what the leader records of this peer now, not to an earlier membership."""
     role = step.before.role
-    known = role.of(peer) if type(role) is Leader else None
-    return known is not None and type(role) is Leader and known.since_round <= round <= role.round
+    if type(role) is not Leader:
+        return False
+    known = role.of(peer)
+    return known is not None and known.since_round <= round <= role.round
 
 
 def _from_earlier(peer: NodeId) -> Remarks:

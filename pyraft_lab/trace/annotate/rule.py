@@ -77,7 +77,8 @@ def has_sent(step: Step, kind: type[AnyMessage]) -> bool:
 
 def leads_on(step: Step) -> bool:
     """Whether the step belongs to one leadership: its leader may have resigned in it, but heard of no other."""
-    return type(step.before.role) is Leader and step.before.vote == step.after.vote
+    before, after = step.before, step.after
+    return type(before.role) is Leader and (before.disk is after.disk or before.disk.vote == after.disk.vote)
 
 
 def is_active(role: Role) -> bool:

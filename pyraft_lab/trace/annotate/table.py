@@ -61,10 +61,11 @@ from pyraft_lab.engine.state import Candidate, Leader, Step
 from pyraft_lab.engine.timers import TimerKind
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.trace.annotate import commitment, elections, memberships, own, replication, requests, snapshots, terms
-from pyraft_lab.trace.annotate.rule import Explained, Remarks, Rule, has_sent
+from pyraft_lab.trace.annotate.rule import Explained, Remarks, Rule
 from pyraft_lab.trace.text import server
 
-Kinds = set[type[Command]]
+Kinds = set[type[Command] | type[AnyMessage]]
+"""The classes of a step's commands, and those of the messages that it sends."""
 
 RULES: Mapping[str, Rule] = {
     rule.label: rule
@@ -89,6 +90,8 @@ def label(step: Step) -> str:
 def _most_important(told: Sequence[Explained]) -> Rule:
     """The rule of the greatest importance; the first of several."""
     found = told[0].rule
+    if len(told) == 1:
+        return found
     for remark in told:
         if remark.rule.importance > found.importance:
             found = remark.rule
@@ -125,21 +128,18 @@ def _told(step: Step) -> list[Explained]:
 
 def _consequences(step: Step) -> list[Explained]:
     """What followed from the state after the event; a rule whose commands were not given is not asked."""
-    kinds = {type(command) for command in step.commands}
+    before, after = step.before, step.after
+    kinds: Kinds = {type(one.message) if type(one) is Send else type(one) for one in step.commands}
     # by type, here and below: isinstance takes ten times as long to say no to a struct
-    told = _of_leading(step, kinds) if type(step.before.role) is Leader else []
+    told = _of_leading(step, kinds) if type(before.role) is Leader else []
     if type(step.event) is not Boot:
-        told += _of_membership(step)
+        if before.disk is not after.disk:
+            told += memberships.followed(step)
+        if type(before.role) is not type(after.role):
+            told += memberships.role_changed(step)
     if kinds:
         told += _of_commands(step, kinds)
     return told
-
-
-def _of_membership(step: Step) -> Remarks:
-    told = memberships.followed(step) if step.before.disk is not step.after.disk else ()
-    if type(step.before.role) is type(step.after.role):
-        return told
-    return (*told, *memberships.role_changed(step))
 
 
 def _of_commands(step: Step, kinds: Kinds) -> list[Explained]:
@@ -170,11 +170,12 @@ def _of_leading(step: Step, kinds: Kinds) -> list[Explained]:
 
 def _sendings(step: Step, kinds: Kinds) -> list[Explained]:
     told: list[Explained] = []
-    if Send in kinds and has_sent(step, AppendRequest):
+    before = step.before.role
+    if AppendRequest in kinds:
         told += replication.entries_sent(step)
     if SendChunk in kinds:
         told += snapshots.parts_sent(step)
-    if Send in kinds or step.before.role is not step.after.role:
+    if TimeoutNow in kinds or (type(before) is Leader and before.transfer is not None):
         told += requests.timeout_now_sent(step)
     return told
 
