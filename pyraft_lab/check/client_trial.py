@@ -10,6 +10,7 @@ One client's machine (:mod:`pyraft_lab.client.machine`) and one log. What a node
 """
 
 import random
+import re
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -25,11 +26,13 @@ from pyraft_lab.client.events import (
     Event,
     Fail,
     Failed,
+    Forget,
     GiveUp,
     NodesKnown,
     Replied,
     RetryTimer,
     SetTimer,
+    Step,
     Submit,
     Timer,
     TimerFired,
@@ -44,6 +47,7 @@ from pyraft_lab.engine.log import Entry, Normal
 from pyraft_lab.engine.types import LogId
 from pyraft_lab.errors import Fatal, NetworkFailed, NotLeader, OutcomeUnknown, Timeout
 from pyraft_lab.machine import KeyValue, Sessions
+from pyraft_lab.session import OutOfOrder
 
 OUTCOMES_ARE_TRUE = "callers are told what happened"
 NODES = (1, 2, 3)
@@ -76,6 +80,7 @@ class ClientTrial:
         self.outcomes: dict[int, Exception | dict[int, Any]] = {}
         self.asked: dict[int, Message] = {}
         self.uncertain: set[int] = set()
+        self.copies: dict[int, set[int]] = {}
         self.operations: dict[int, str] = {}
         self.carried_out: list[str] = []
         self.lost: set[str] = set()
@@ -199,7 +204,10 @@ class ClientTrial:
         asked = decide(message, ())
         by_lease = isinstance(asked, EnsureRead) and asked.policy == "lease" and self.chance.random() < 0.5
         machine, index = self.past if by_lease else (self.machine, self.index)
-        return Replied(ask.request, reply(message, index, query=machine.query, outcome=machine.outcome))
+        answer = reply(message, index, query=machine.query, outcome=machine.outcome)
+        if isinstance(message, ReadMany):  # the others do not fit into one reply
+            answer = answer[: self.operator.randrange(1, len(answer) + 1)]
+        return Replied(ask.request, answer)
 
     def _apply(self, data: bytes) -> Any:
         self.index += 1
@@ -226,9 +234,22 @@ class ClientTrial:
     def _happen(self, event: Event) -> None:
         self._note(event)
         turned = step(self.state, event)
+        self._compare(event, turned)
         self.state = turned.after
         for command in turned.commands:
             self._carry_out(command)
+
+    def _compare(self, event: Event, turned: Step) -> None:
+        """Compare what the client makes of an event with what it may."""
+        match event:
+            case TimerFired(AttemptTimer(request)) if request in self.state.asked:
+                if Forget(request) not in turned.commands:
+                    self.wrong.append(f"request {request} took too long, and its driver goes on waiting for it")
+            case Replied(request, str(reply)) if request in self.state.asked and reply.startswith("look"):
+                if turned.after.leader != self.state.leader:
+                    self.wrong.append(f"node {turned.after.leader} is taken for the leader, since it answered {reply}")
+            case _:
+                pass
 
     def _carry_out(self, command: Command) -> None:
         match command:
@@ -236,6 +257,8 @@ class ClientTrial:
                 self.wire.append(command)
                 self.asked[request] = message
                 self._look_at(message)
+                if isinstance(message, WriteBatch):
+                    self.copies[request] = {int(word) for word in re.findall(rb"(\d+)\.\d+ ", message.data)}
             case SetTimer(timer):
                 self.timers[timer] = command
             case CancelTimer(timer):
@@ -252,6 +275,10 @@ class ClientTrial:
     def _note(self, event: Event) -> None:
         """A batch is uncertain from an attempt that nobody answers to the next answer about it."""
         match event:
+            case Replied(request, OutOfOrder()) if request in self.state.asked:
+                self.copies.pop(request, None)
+            case Failed(request, error) if request in self.state.asked and isinstance(error, REFUSALS):
+                self.copies.pop(request, None)
             case Replied(request) if request in self.state.asked:
                 match self.asked[request]:
                     case WriteBatch(serial=serial) | FindOutcome(serial=serial):
@@ -260,7 +287,7 @@ class ClientTrial:
                         self.uncertain.clear()
                     case _:
                         pass
-            case Failed(request, error) if request in self.state.asked and not isinstance(error, REFUSALS):
+            case Failed(request) if request in self.state.asked:
                 self._doubt(request)
             case TimerFired(AttemptTimer(request)) if request in self.state.asked:
                 self._doubt(request)
@@ -291,6 +318,9 @@ class ClientTrial:
         known = self.outcomes.get(call)
         if call == CANCELLED:
             return
+        is_in_doubt = isinstance(what, Timeout) and what.may_have_happened and call in self.written
+        if is_in_doubt and not any(call in calls for calls in self.copies.values()):
+            self.wrong.append(f"call {call} is told that it may have happened, and no copy of it was taken")
         if self._has_ended(call):
             self.wrong.append(f"call {call} ends twice: {known!r}, then {what!r}")
         elif isinstance(what, Exception) or not isinstance(known, dict):

@@ -22,6 +22,8 @@ from pyraft_lab.trace.record import EventId, Flight, MessageId
 
 MAX_KNOWN = 1024
 """How many values of a kind are remembered; a follower that is further behind gets copies of its own."""
+MAX_FLYING = 1 << 16
+"""How many messages are awaited: in a trace that is followed for days, many are lost."""
 Place = tuple[LogId, int, int]
 """Where a log ends, where it starts, and its bytes."""
 Sending = tuple[EventId, float, MessageId | None]
@@ -65,6 +67,8 @@ class Sharing:
             force_setattr(flight, "message", same if is_same else self._message(message))
             _share_numbers(flight, record)
             self._flying[flight.id] = flight
+            if len(self._flying) > MAX_FLYING:
+                del self._flying[next(iter(self._flying))]
         return flights
 
     def event(self, event: Event) -> Event:

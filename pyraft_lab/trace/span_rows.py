@@ -77,25 +77,27 @@ class SpanRows:
         self._open[record.node or 0] = {}
 
 
-def lasting(state: RaftState) -> set[Span]:
-    """What goes on at a node in this state."""
-    term, found = state.term, set[Span]()
+def lasting(state: RaftState) -> list[Span]:
+    """What goes on at a node in this state, each once, in an order that depends on nothing else."""
+    term, found = state.term, list[Span]()
     match state.role:
         case PreCandidate():
-            found.add(("election", term + 1, MISSING))  # for the next term, which it enters when most would vote for it
+            found.append(
+                ("election", term + 1, MISSING)
+            )  # for the next term, which it enters when most would vote for it
         case Candidate():
-            found.add(("election", term, MISSING))
+            found.append(("election", term, MISSING))
         case Leader() as leader:
-            found.add(("leadership", term, MISSING))
+            found.append(("leadership", term, MISSING))
             if state.membership.is_joint or state.membership_id.index > max(leader.noop, state.committed):
-                found.add(("membership", term, MISSING))
+                found.append(("membership", term, MISSING))
             if leader.transfer is not None:
-                found.add(("transfer", term, leader.transfer.to))
-            found.update(("snapshot", term, one.peer) for one in leader.progress if type(one.state) is SendSnapshot)
+                found.append(("transfer", term, leader.transfer.to))
+            found.extend(("snapshot", term, one.peer) for one in leader.progress if type(one.state) is SendSnapshot)
         case _:
             pass
     if state.building:
-        found.add(("build", MISSING, MISSING))
+        found.append(("build", MISSING, MISSING))
     return found
 
 

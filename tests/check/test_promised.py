@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pytest
 from msgspec.structs import replace
 
+from pyraft_lab.check.client_trial import client_failure
 from pyraft_lab.check.disk_trial import storage_failure
 from pyraft_lab.check.mutants.code_mutant import Edit
 from pyraft_lab.check.node_trial import node_failure
@@ -13,6 +14,27 @@ from pyraft_lab.check.what_if import Asked
 from pyraft_lab.engine.engine import Engine
 from pyraft_lab.sim.simulation import Simulation
 
+CLIENT: Sequence[tuple[str, str, str]] = (
+    ("pyraft_lab.client.machine:_on_outcome", "must_wait=True, sent=batch.sent - 1)", "must_wait=True)"),
+    (
+        "pyraft_lab.client.machine:_release",
+        "_change(turn, batch, request=None, sent=batch.sent - 1)",
+        "_change(turn, batch, request=None)",
+    ),
+    (
+        "pyraft_lab.client.machine:_on_reply",
+        "is_from_leader = operation is None or not operation.is_local",
+        "is_from_leader = True",
+    ),
+    (
+        "pyraft_lab.client.machine:_on_failure",
+        "is_final = request in turn.state.operating and isinstance(error, TRIED_ONCE)",
+        "is_final = False",
+    ),
+    ("pyraft_lab.client.machine:_on_answers", "_put_back(turn, reading, left)", "_put_back(turn, reading, ())"),
+    ("pyraft_lab.client.machine:_on_timer", "turn.tell(Forget(request))", "pass"),
+)
+"""Edits of the client: where, what, and by what."""
 CALLS: Sequence[tuple[str, str, str]] = (
     ("pyraft_lab.runtime.driver:Driver.notice", "self._fatal = DuplicateNode(node)", "pass"),
     ("pyraft_lab.runtime.driver:Driver.receive", "> INBOX:", "> INBOX * 1000:"),
@@ -119,3 +141,9 @@ def test_a_mistake_in_a_moment_that_seldom_comes_is_named(edit: tuple[str, str, 
     assert not [*asked.answers()]
     with Edit(*edit).applied():
         assert [*asked.answers()]
+
+
+@pytest.mark.parametrize(("where", "old", "new"), CLIENT)
+def test_what_a_client_does_not_keep_to_is_named(where: str, old: str, new: str) -> None:
+    with Edit(where, old, new).applied():
+        assert any(client_failure(draw(seed)) for seed in range(5))
