@@ -142,6 +142,16 @@ def _is_known_to_new_voters(world: ExplorerState) -> bool:
     return all((world[node].state.log.last.index >= 3) == (node >= 3) for node in range(1, 6))
 
 
+def _is_elected_by_new_voters(world: ExplorerState) -> bool:
+    """Server 4 leads in term 2, of which servers 1 and 2 have not heard."""
+    return leads(4, term=2)(world) and all(world[node].state.term < 2 for node in (1, 2))
+
+
+def _old_voters_lack_commits(world: ExplorerState) -> bool:
+    """Server 1 has committed two changes of the membership, of which servers 2 and 3 have not heard."""
+    return world[1].state.committed >= 4 and all(world[node].state.log.last.index <= 2 for node in (2, 3))
+
+
 def _has_old_grant(world: ExplorerState) -> bool:
     """Server 2 has voted for 1 in term 1, and 1 is a candidate of term 2 before it hears that."""
     voter = world[2].state.vote
@@ -263,9 +273,20 @@ SEARCHES: tuple[QuickSearch, ...] = (
         stages=(
             Stage(bounds=Bounds(), goal=leads(3, committed=2)),
             Stage(bounds=_CHANGE, goal=_is_known_to_new_voters),
-            Stage(bounds=Bounds(timeouts=1, depth=6), goal=leads(4, term=2)),
+            Stage(bounds=Bounds(timeouts=1, depth=6), goal=_is_elected_by_new_voters),
         ),
         bounds=Bounds(timeouts=1, depth=5),
+    ),
+    QuickSearch(
+        about="a change upon a change",
+        nodes=_NEWCOMERS,
+        stages=(_FIRST, Stage(bounds=replace(_CHANGE, changes=({4, 5}, {1, 4})), goal=_old_voters_lack_commits)),
+        bounds=Bounds(timeouts=1, depth=4),
+    ),
+    QuickSearch(
+        about="a leader that removes itself",
+        stages=(_ALL_HAVE_IT,),
+        bounds=Bounds(timeouts=0, changes=({2, 3},), depth=9),
     ),
     QuickSearch(
         about="a snapshot that arrives twice",
