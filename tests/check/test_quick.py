@@ -32,6 +32,7 @@ FOUND: Mapping[str, tuple[str, str, int]] = {
     "counts-its-memory": ("promises and the disk", "commit is backed", 8),
     "commits-old-terms": ("Figure 8", "leader completeness", 10),
     "writes-again": ("logs that conflict", "nothing impossible", 3),
+    "commits-what-it-has": ("a log that was not compared", "state machine safety", 4),
     "reads-at-once": ("a deposed leader reads", "reads are fresh", 8),
     "reads-early": ("a deposed leader reads", "reads are fresh", 6),
     "trusts-transfers": ("a transfer that comes late", "leader completeness", 7),

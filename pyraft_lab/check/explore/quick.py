@@ -214,6 +214,12 @@ SEARCHES: tuple[QuickSearch, ...] = (
         stages=(_LONG, _SECOND),
         bounds=Bounds(timeouts=0, retries=2, heartbeats=1, writes=1, duplicates=1, depth=8, worlds=6_000),
     ),
+    QuickSearch(
+        about="a log that was not compared",
+        config=replace(NO_SNAPSHOTS, max_append_entries=1),
+        stages=(_LONG, elected(2, term=2, committed=2, writes=1), elected(3, term=3, committed=3)),
+        bounds=Bounds(timeouts=0, retries=1, depth=6),
+    ),
     QuickSearch(about="a deposed leader reads", stages=(_FIRST,), bounds=Bounds(timeouts=1, reads=1, depth=8)),
     QuickSearch(
         about="one server answers a deposed leader",
