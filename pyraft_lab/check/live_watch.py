@@ -17,7 +17,7 @@ from pyraft_lab.network.codec import Envelope, Garbage, decode, encode
 from pyraft_lab.network.faults import Faults
 from pyraft_lab.sim.facts import facts_of
 from pyraft_lab.sim.run_history import RunHistory
-from pyraft_lab.sim.safety import has_committed_itself, has_entry, has_majority, unkept_promise, violations
+from pyraft_lab.sim.safety import has_entry, has_majority, is_own_commit, unkept_promise, violations
 from pyraft_lab.storage.memory import MemoryStorage
 from pyraft_lab.trace.record import Record
 
@@ -78,7 +78,7 @@ class Watch:
 
     def _commits_are_backed(self, node: NodeId, step: Step) -> None:
         after = step.after
-        if has_committed_itself(step.before, after):
+        if is_own_commit(step.before, after):
             at = after.log.id_at(after.committed)
             holders = [one for one, disk in self.disks.items() if at is None or has_entry(disk.disk, at)]
             if not has_majority(after.membership, holders):

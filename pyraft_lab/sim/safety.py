@@ -177,7 +177,7 @@ class Safety:
             self.history.remember(fact, event)
         if type(after.role) is Candidate and after.id in after.role.granted:
             yield from self._vote_once(event, after.id, after.vote, world)
-        if has_committed_itself(step.before, after):
+        if is_own_commit(step.before, after):
             yield from commit_is_backed(after, world)
         if type(step.event) is Stored:
             yield from disk_matches_state(after, world)
@@ -205,7 +205,7 @@ def votes_are_ordered(world: World) -> bool:
     return world.setting.engine.rules.supersedes is supersedes_in_order
 
 
-def has_committed_itself(before: RaftState, after: RaftState) -> bool:
+def is_own_commit(before: RaftState, after: RaftState) -> bool:
     """Whether a server has counted copies and committed: it leads, or this commit has ended its leadership (§6)."""
     if after.committed <= before.committed:
         return False

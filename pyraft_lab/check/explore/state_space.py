@@ -37,7 +37,7 @@ from pyraft_lab.engine.messages import AnyMessage, PreVoteResponse, VoteResponse
 from pyraft_lab.engine.rules import supersedes_in_order
 from pyraft_lab.engine.types import Term
 from pyraft_lab.machine import KeyValue
-from pyraft_lab.sim.safety import COMMIT_IS_BACKED, LOG_MATCHING, has_committed_itself, has_entry, logs_match
+from pyraft_lab.sim.safety import COMMIT_IS_BACKED, LOG_MATCHING, has_entry, is_own_commit, logs_match
 
 WorldKey = int
 """A world as an integer."""
@@ -214,7 +214,7 @@ class StateSpace:
             facts=self.facts.number(facts),
             has_new_log=after.state.log != before.state.log,
             has_new_term=after.disk.vote.term > before.disk.vote.term,
-            has_commit=has_committed_itself(before.state, after.state),
+            has_commit=is_own_commit(before.state, after.state),
         )
         is_news = news.facts or news.has_new_log or news.has_new_term
         difference = (number - (key & self.mask)) << self.shifts[place]
