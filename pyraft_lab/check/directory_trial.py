@@ -9,7 +9,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -18,12 +18,12 @@ from pyraft_lab.engine.log import SnapshotMeta
 from pyraft_lab.engine.state import Disk
 from pyraft_lab.engine.types import Vote
 from pyraft_lab.errors import StorageFailed, WrongStorage
-from pyraft_lab.storage.base import Identity, Storage, apply_commands
+from pyraft_lab.storage.base import Identity, apply_commands
 from pyraft_lab.storage.database import FORMAT, connect
 from pyraft_lab.storage.memory import MemoryStorage
 from pyraft_lab.storage.snapshots import path_of
 from pyraft_lab.storage.sqlite import SqliteStorage
-from pyraft_lab.storage.trial import append, arriving, broken, same, snapshot
+from pyraft_lab.storage.trial import append, arriving, broken, closed_after, same, snapshot
 
 KEPT_FILES = 2
 """Snapshot files of a running node: the stored one, and the one before it, which may be being sent."""
@@ -35,12 +35,11 @@ DATA = b"x" * 150
 
 async def is_killed_at_every_sync(place: Path) -> None:
     """A write that is cut off at any of its syncs leaves the disk before it or after it, and no file for ever."""
-    storage = SqliteStorage(place)
-    try:
+    async with closed_after(SqliteStorage(place)) as storage:
         disk = await storage.load()
         for number, (commands, built) in enumerate(_batches()):
             after, copies = apply_commands(disk, commands), list[Path]()
-            with _at_every_sync(partial(_copy, place, number, copies)):
+            with in_place_of_syncs(partial(_keep_copy, place, number, copies)):
                 if built is not None:
                     await storage.put_snapshot(built, DATA)
                 await storage.write(commands)
@@ -49,8 +48,6 @@ async def is_killed_at_every_sync(place: Path) -> None:
             disk = after
             if len(_snapshots(place)) > KEPT_FILES:
                 broken(f"a running node keeps {len(_snapshots(place))} snapshot files")
-    finally:
-        await storage.close()
 
 
 def _batches() -> Iterator[tuple[Sequence[StorageCommand], SnapshotMeta | None]]:
@@ -64,27 +61,29 @@ def _batches() -> Iterator[tuple[Sequence[StorageCommand], SnapshotMeta | None]]
 
 
 @contextmanager
-def _at_every_sync(act: Callable[[], None]) -> Iterator[None]:
-    """Instead of each sync, ``act``."""
+def in_place_of_syncs(act: Callable[[int], None]) -> Iterator[None]:
+    """Call ``act`` with the handle instead of each sync; real ones are not needed and not made."""
     real = os.fsync
-    os.fsync = lambda _: act()  # type: ignore[assignment]
+    os.fsync = act  # type: ignore[assignment]
     try:
         yield
     finally:
         os.fsync = real
 
 
-def _copy(place: Path, batch: int, copies: list[Path]) -> None:
+def _keep_copy(place: Path, batch: int, copies: list[Path], _handle: int) -> None:
     copies.append(place.with_name(f"{place.name}-{batch}-{len(copies)}"))
-    shutil.copytree(place, copies[-1], ignore=shutil.ignore_patterns("lock*"))
+    copy_as_killed(place, copies[-1])
+
+
+def copy_as_killed(place: Path, copy: Path) -> None:
+    """Copy a directory as it is now, as ``kill -9`` would leave it."""
+    shutil.copytree(place, copy, ignore=shutil.ignore_patterns("lock*"))
 
 
 async def _opens(place: Path, before: Disk, after: Disk) -> None:
-    storage = SqliteStorage(place)
-    try:
+    async with closed_after(SqliteStorage(place)) as storage:
         found = await storage.load()
-    finally:
-        await storage.close()
     if not any((found.vote, tuple(found.log), found.snapshot) == (one.vote, tuple(one.log), one.snapshot)
                for one in (before, after)):  # fmt: skip
         broken(f"after a kill during a write, {place.name} holds neither the disk before nor after it")
@@ -103,36 +102,37 @@ def _snapshots(place: Path) -> set[str]:
 async def is_adopted(place: Path) -> None:
     """A directory without an owner gets one, who finds it again; nobody else may use it."""
     for identity in (None, Identity(1, "a"), Identity(1, "a"), Identity(2, "a")):
-        storage = SqliteStorage(place)
-        try:
-            if identity is not None:
-                await storage.claim(identity)
-            await storage.load()
-        except WrongStorage:
-            if identity != Identity(2, "a"):
-                raise
-        else:
-            same("another node uses the directory of node 1", identity == Identity(2, "a"), expected=False)
-        finally:
-            await storage.close()
+        async with closed_after(SqliteStorage(place)) as storage:
+            try:
+                if identity is not None:
+                    await storage.claim(identity)
+                await storage.load()
+            except WrongStorage:
+                if identity != Identity(2, "a"):
+                    raise
+            else:
+                same("another node uses the directory of node 1", identity == Identity(2, "a"), expected=False)
 
 
 async def refuses_later_versions(place: Path) -> None:
     """A directory that a later version has written is refused, and not misread."""
-    storage = SqliteStorage(place)
-    await storage.load()
-    await storage.close()
-    database = connect(place)
-    database.execute(f"PRAGMA user_version = {FORMAT + 1}")
-    database.close()
-    await _is_refused("a directory of a later version is opened", storage)
+    async with closed_after(SqliteStorage(place)) as storage:
+        await storage.load()
+    with closing(connect(place)) as database:
+        database.execute(f"PRAGMA user_version = {FORMAT + 1}")
+    async with closed_after(storage):
+        try:
+            await storage.load()
+        except StorageFailed:
+            return
+    broken("a directory of a later version is opened")
 
 
 async def notices_damage_in_use(place: Path) -> None:
     """A snapshot whose file changes while its node runs is not given to the machine."""
-    storage, meta = SqliteStorage(place), snapshot(2, DATA)
-    await storage.load()
-    try:
+    meta = snapshot(2, DATA)
+    async with closed_after(SqliteStorage(place)) as storage:
+        await storage.load()
         await storage.write([SaveVote(Vote(1, 1)), append(1, 4)])
         await storage.put_snapshot(meta, DATA)
         await storage.write([SaveSnapshot(meta)])
@@ -142,18 +142,6 @@ async def notices_damage_in_use(place: Path) -> None:
         except StorageFailed:
             return
         broken(f"the bytes of snapshot {meta.last} have changed, and are read")
-    finally:
-        await storage.close()
-
-
-async def _is_refused(what: str, storage: Storage) -> None:
-    try:
-        await storage.load()
-    except StorageFailed:
-        return
-    finally:
-        await storage.close()
-    broken(what)
 
 
 async def is_full() -> None:

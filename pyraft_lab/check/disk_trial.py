@@ -13,13 +13,15 @@ import os
 import random
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 from pyraft_lab.check.directory_trial import (
+    copy_as_killed,
+    in_place_of_syncs,
     is_adopted,
     is_full,
     is_killed_at_every_sync,
@@ -47,7 +49,7 @@ from pyraft_lab.storage.conformance import CASES, run
 from pyraft_lab.storage.database import NAME, connect
 from pyraft_lab.storage.memory import MemoryStorage
 from pyraft_lab.storage.sqlite import SqliteStorage
-from pyraft_lab.storage.trial import StorageTrial, append, arriving, same, snapshot
+from pyraft_lab.storage.trial import StorageTrial, append, arriving, closed_after, same, snapshot
 
 T = TypeVar("T")
 KEPT = "storages keep what they are given"
@@ -112,15 +114,6 @@ class Writer:
         return (SaveVote(Vote(self.term, 1)), *chunks, *chunks[-1:], InstallSnapshot(meta)), data
 
 
-@asynccontextmanager
-async def _closing(storage: Storage) -> AsyncIterator[Storage]:
-    """A storage that is closed however its use ends."""
-    try:
-        yield storage
-    finally:
-        await storage.close()
-
-
 async def _random_batches(fresh: Callable[[], Callable[[], Storage]], draw: Draw, place: Path | None) -> None:
     """Write random batches to a storage; every few batches it is killed, and must hold what it was given."""
     chance = random.Random(draw.seed)
@@ -147,9 +140,9 @@ async def _random_batches(fresh: Callable[[], Callable[[], Storage]], draw: Draw
 async def _survives_a_kill(place: Path, expected: Disk) -> None:
     """A copy of the directory as it is now, as after ``kill -9``, opens with the expected disk."""
     copy = place.with_name(f"{place.name}-killed")
-    shutil.copytree(place, copy, ignore=shutil.ignore_patterns("lock*"))
+    copy_as_killed(place, copy)
     try:
-        async with _closing(SqliteStorage(copy)) as storage:
+        async with closed_after(SqliteStorage(copy)) as storage:
             found = await storage.load()
         same("the vote after a kill", found.vote, expected.vote)
         same("the entries after a kill", tuple(found.log), tuple(expected.log))
@@ -165,7 +158,7 @@ async def _notices_damage(place: Path, chance: random.Random) -> None:
     """After damage a storage refuses to load, or it holds what it held before."""
     data = chance.randbytes(300)
     meta = snapshot(4, data)
-    async with _closing(SqliteStorage(place)) as storage:
+    async with closed_after(SqliteStorage(place)) as storage:
         await storage.load()
         await storage.write([SaveVote(Vote(2, 1)), append(1, 9)])
         await storage.put_snapshot(meta, data)
@@ -179,7 +172,7 @@ async def _notices_damage(place: Path, chance: random.Random) -> None:
 
 
 async def _is_noticed(place: Path, name: str, before: Disk, meta: SnapshotMeta) -> None:
-    async with _closing(SqliteStorage(place)) as storage:
+    async with closed_after(SqliteStorage(place)) as storage:
         try:
             found = await storage.load()
             await storage.snapshot(meta)
@@ -260,24 +253,21 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
 
 @contextmanager
 def _noted_syncs() -> Iterator[dict[int, int]]:
-    """The inodes of what is synced meanwhile, each with its size then; real syncs are not needed and not made."""
-    synced, real = dict[int, int](), os.fsync
+    """The inodes of what is synced meanwhile, each with its size then."""
+    synced = dict[int, int]()
 
     def note(handle: int) -> None:
         found = os.fstat(handle)
         synced[found.st_ino] = found.st_size
 
-    os.fsync = note  # type: ignore[assignment]
-    try:
+    with in_place_of_syncs(note):
         yield synced
-    finally:
-        os.fsync = real
 
 
 async def _syncs(place: Path) -> None:
     """Snapshots and their names are synced before the database names them; every commit waits for the disk."""
     with _noted_syncs() as synced:
-        async with _closing(SqliteStorage(place)) as storage:
+        async with closed_after(SqliteStorage(place)) as storage:
             await storage.load()
             for last, saves in ((2, True), (4, False)):
                 data = b"x" * 150
@@ -323,7 +313,7 @@ async def _is_locked(place: Path) -> None:
 async def _fails_whole(storage: Storage) -> None:
     """A batch that cannot be written leaves nothing behind; no later one is written before the storage is reopened."""
     batches: Sequence[Sequence[StorageCommand]] = ([SaveVote(Vote(2, 2)), append(9, 9)], [append(4, 4)])
-    async with _closing(storage):
+    async with closed_after(storage):
         await storage.load()
         await storage.write([SaveVote(Vote(1, 1)), append(1, 3)])
         before = await storage.load()

@@ -1,8 +1,9 @@
 """A storage under test with its expected disk, and small values for the cases to write."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import NoReturn, Self
+from typing import NoReturn, Self, TypeVar
 from zlib import crc32
 
 from pyraft_lab.engine.commands import Append, StorageCommand, WriteChunk
@@ -17,6 +18,8 @@ Reopen = Callable[[], Storage]
 """A function that opens a storage over the same place at every call, as a restarted node does."""
 Fresh = Callable[[], Reopen]
 """A function that makes an empty place."""
+
+AnyStorage = TypeVar("AnyStorage", bound=Storage)
 
 
 class StorageTrial:
@@ -99,6 +102,15 @@ class StorageTrial:
                 broken(f"of snapshot {meta.last}, {length} bytes from {len(data)} on are {chunk!r}")
             data += chunk
         return data
+
+
+@asynccontextmanager
+async def closed_after(storage: AnyStorage) -> AsyncIterator[AnyStorage]:
+    """A storage that is closed however its use ends."""
+    try:
+        yield storage
+    finally:
+        await storage.close()
 
 
 def same(what: str, found: object, expected: object) -> None:

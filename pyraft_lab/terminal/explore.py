@@ -38,7 +38,7 @@ COUNTS = {
     "writes": (1, "writes of clients"),
     "resends": (0, "writes that a client sends again"),
     "reads": (0, "reads by index, at any server"),
-    "lease-reads": (0, "reads by a leader's lease; servers then have vote leases"),
+    "lease_reads": (0, "reads by a leader's lease; servers then have vote leases"),
     "transfers": (0, "transfers of leadership"),
     "crashes": (0, "crashes"),
     "duplicates": (0, "messages that arrive twice"),
@@ -61,7 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = parser_of("explore", "Every possible run of a small cluster within bounds.", EXAMPLES, nodes=3)
     for name, (usual, says) in COUNTS.items():
         parser.add_argument(
-            f"--{name}",
+            f"--{name.replace('_', '-')}",
             type=options.count("a number", 0, 1000),
             default=usual,
             metavar="N",
@@ -90,7 +90,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _explore(chosen: argparse.Namespace, console: Console) -> int:
-    counts = {name: getattr(chosen, name) for name in (name.replace("-", "_") for name in COUNTS)}
+    counts = {name: getattr(chosen, name) for name in COUNTS}
     bounds = Bounds(**counts, worlds=chosen.worlds, instant_disk=not chosen.disks)
     began = perf_counter()
     with _progress(console) as progress:

@@ -82,9 +82,7 @@ def lasting(state: RaftState) -> list[Span]:
     term, found = state.term, list[Span]()
     match state.role:
         case PreCandidate():
-            found.append(
-                ("election", term + 1, MISSING)
-            )  # for the next term, which it enters when most would vote for it
+            found.append(("election", term + 1, MISSING))  # for the term that it enters when most would vote for it
         case Candidate():
             found.append(("election", term, MISSING))
         case Leader() as leader:

@@ -7,12 +7,14 @@
 
 A follower hears a round after it was sent, and its vote lease is not shorter than the leader's lease (dissertation
 §6.4.1): so in every run the one ends before the other. That is the only order of timers that the explorer keeps. A
-lease that is started anew, later than its round, has no such bound.
+lease that is restarted, later than its round, has no such bound.
 """
+
+from collections.abc import Iterable
 
 from msgspec import Struct
 
-from pyraft_lab.engine.events import Event, Receive
+from pyraft_lab.engine.events import Event, Fire, Receive
 from pyraft_lab.engine.messages import AppendRequest, HeartbeatRequest, SnapshotRequest
 from pyraft_lab.engine.state import Leader, RaftState
 from pyraft_lab.engine.timers import Timer, TimerKind
@@ -28,6 +30,10 @@ class Round(Struct, frozen=True):
     term: Term
     node: NodeId
     number: int
+
+    def is_over(self, over: Iterable["Round"]) -> bool:
+        """Whether ``over`` has this round or a later one of the same leadership."""
+        return any((one.term, one.node) == (self.term, self.node) and one.number >= self.number for one in over)
 
 
 class LeaseOver(Struct, frozen=True, tag=True):
@@ -64,22 +70,20 @@ def lease_restarted(before: RaftState, timer: Timer) -> tuple[LeaseOver, ...]:
             return ()
 
 
-def lease_expired(state: RaftState, timer: Timer) -> tuple[LeaseOver, ...]:
-    """The lease that ends with this timer."""
-    is_lease = timer.kind is TimerKind.LEASE and state.config.vote_lease
-    return (LeaseOver(Round(state.term, state.id, timer.key)),) if is_lease else ()
+def lease_expired(state: RaftState, event: Event) -> tuple[LeaseOver, ...]:
+    """The lease that ends with an event, its timer's."""
+    match event:
+        case Fire(Timer(TimerKind.LEASE, number)) if state.config.vote_lease:
+            return (LeaseOver(Round(state.term, state.id, number)),)
+        case _:
+            return ()
 
 
 def with_round(rounds: frozenset[Round], over: Round) -> frozenset[Round]:
     """The last rounds of each leadership whose leases are over, with one more."""
-    known = next((one for one in rounds if (one.term, one.node) == (over.term, over.node)), None)
-    if known is not None and known.number >= over.number:
-        return rounds
-    return rounds - {known} | {over}
+    return rounds if over.is_over(rounds) else frozenset(one for one in rounds if not one.is_over((over,))) | {over}
 
 
 def may_run_out(timer: Timer, heard: Round | None, over: frozenset[Round]) -> bool:
     """Whether a timer may run out now: those that outlast a vote lease not before the lease of the round heard."""
-    if heard is None or timer.kind not in WAITING:
-        return True
-    return any((one.term, one.node) == (heard.term, heard.node) and one.number >= heard.number for one in over)
+    return heard is None or timer.kind not in WAITING or heard.is_over(over)

@@ -3,7 +3,7 @@
 A replay identifies messages by their content: the explorer's messages have no numbers, and its snapshots other bytes.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import assert_never
 
 from pyraft_lab.check.explore.exactly_once import MakeMachine
@@ -62,13 +62,13 @@ def start_from(simulation: Simulation) -> ExplorerState:
         if not node.up:
             origin.restart(node.id)
     nodes = [origin.world.nodes[id] for id in sorted(origin.world.nodes)]
+    states = [node.state for node in nodes]
+    newest = {state.vote: Round(state.term, state.id, role.round) for state, role in _leaders(states)}
     messages = (Message(flight.src, flight.dst, flight.message) for flight in origin.flying)
-    leading = {state.vote: Round(state.term, state.id, state.role.round)
-               for state in (node.state for node in nodes) if isinstance(state.role, Leader)}  # fmt: skip
     return ExplorerState(
-        servers=tuple(_local(node, leading.get(node.state.vote)) for node in nodes),
+        servers=tuple(_local(node, newest.get(node.state.vote)) for node in nodes),
         messages=tuple(messages),
-        history=_history([node.state for node in nodes]),
+        history=_history(states),
         origin=origin,
     )
 
@@ -84,13 +84,17 @@ def _write(node: NodeId, batch: UnsyncedWrites) -> Write:
     return Write(batch.commands, Stored(batch.image.vote, batch.image.log.last), held)
 
 
-def _history(states: Iterable[RaftState]) -> HistoryVariables:
+def _leaders(states: Sequence[RaftState]) -> Sequence[tuple[RaftState, Leader]]:
+    """The states of leaders, each with its role."""
+    return [(state, state.role) for state in states if isinstance(state.role, Leader)]
+
+
+def _history(states: Sequence[RaftState]) -> HistoryVariables:
     """The past as far as the present shows it; by whom entries were committed is a guess that accuses nobody."""
-    states = list(states)
     most = max(states, key=lambda one: (one.committed, -one.log.start.index))
     entries = most.log.slice(most.log.first_index, most.committed + 1)
     latest = max((one.vote.term, one.vote.node) for one in states)
-    leaders = [(one, one.role) for one in states if isinstance(one.role, Leader)]
+    leaders = _leaders(states)
     return HistoryVariables(
         frozenset((one.term, one.id) for one, _ in leaders),
         entries,

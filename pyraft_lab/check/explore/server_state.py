@@ -87,7 +87,8 @@ def turn(engine: Engine, local: ServerState, event: Event) -> LocalStep:
     hands = _CommandExecutor(local, step.after, round_heard(event))
     for command in step.commands:
         hands.execute(command)
-    facts = (*facts_of(step), *hands.facts, *leases_ended(local.state, step.after))
+    leases = (*lease_expired(local.state, event), *leases_ended(local.state, step.after))
+    facts = (*leases, *facts_of(step), *hands.facts)
     move = LocalStep(hands.local(), tuple(hands.sent), facts)
     for news in hands.stored:
         move = join(move, turn(engine, move.after, news))
@@ -96,8 +97,7 @@ def turn(engine: Engine, local: ServerState, event: Event) -> LocalStep:
 
 def expire(engine: Engine, local: ServerState, timer: Timer) -> LocalStep:
     """A timer runs out."""
-    move = turn(engine, replace(local, timers=local.timers - {timer}), Fire(timer))
-    return move._replace(facts=(*lease_expired(local.state, timer), *move.facts))
+    return turn(engine, replace(local, timers=local.timers - {timer}), Fire(timer))
 
 
 def sync(engine: Engine, local: ServerState) -> LocalStep:
