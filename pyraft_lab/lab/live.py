@@ -25,6 +25,9 @@ from pyraft_lab.viz.sketch import twin, words_of
 LOADS = 10.0
 """Seconds after which the figure of a cluster that has ended no longer waits for a page."""
 
+SILENT = 2.0
+"""Seconds after which a page that has said nothing is asked; each time it may be silent twice as long."""
+
 LASTING = frozenset({Kind.CRASH, Kind.PAUSE, Kind.RESUME, Kind.PARTITION, Kind.HEAL})
 """Faults of servers and of the network that last until they are undone."""
 
@@ -80,7 +83,7 @@ class LiveFigure(go.FigureWidget):  # type: ignore[misc]
     def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002 (ipywidgets)
         """The whole present figure, for a page that is loaded again; updates wait until that page is ready."""
         if key is None and hasattr(self, "_follower"):
-            self._page.load()
+            self._page.load(self._last_trace_edit_id)
             now = {
                 "_widget_layout": self.layout.to_plotly_json(),
                 "_widget_data": [one.to_plotly_json() for one in self.data],
@@ -132,13 +135,22 @@ class LiveFigure(go.FigureWidget):  # type: ignore[misc]
             new.layout.autosize = True  # sent after it is on the page, this makes it as wide as its cell
             self._page.unsent = new
         is_over = self._follower.is_over
-        if self._page.unsent is not None and self._page.is_ready(self._last_trace_edit_id, is_over=is_over):
-            redraw(self, self._page.unsent)
-            self._page.unsent = None
+        if self._page.unsent is not None:
+            self._show(self._page, self._page.unsent, is_over=is_over)
         goes_on = not is_over or self._page.unsent is not None
         if not goes_on:
             self.close()
         return goes_on
+
+    def _show(self, page: "Page", picture: go.Figure, *, is_over: bool) -> None:
+        """Show the newest picture if the page is ready; one that is silent is asked by a change of nothing."""
+        if page.is_ready(is_over=is_over):
+            redraw(self, picture)
+            page.expect(self._last_trace_edit_id)
+            page.unsent = None
+        elif page.is_to_be_asked:
+            self._send_restyle_msg({}, [])
+            page.wait_longer()
 
 
 class Page:
@@ -146,21 +158,42 @@ class Page:
 
     What is sent while a page builds the figure is lost, and what is sent faster than it draws piles up until the page
     stands still. So the newest picture stays ``unsent`` until the page has drawn the one before.
+
+    A page that asks for the whole figure may have it already (JupyterLab asks again when it has found its kernel). Then
+    it has nothing to draw and nothing to tell, so that a page that is silent has to be asked.
     """
 
     def __init__(self) -> None:
         self.unsent: go.Figure | None = None
-        self.load()
+        self.load(0)
 
-    def load(self) -> None:
-        """A page begins to build the figure; outside of a notebook there is none to wait for."""
+    def load(self, sent: int) -> None:
+        """A page begins to build the figure as update ``sent`` left it; outside of a notebook there is no page."""
         self.drawn = -1
         self._is_there = any(running())
-        self._patient_until = time.monotonic() + LOADS
+        self._over_at = time.monotonic() + LOADS
+        self._silent = SILENT
+        self.expect(sent)
 
-    def is_ready(self, sent: int, *, is_over: bool) -> bool:
-        """Whether the page has drawn update ``sent``; once the cluster ``is_over`` there may never be a page."""
-        return not self._is_there or self.drawn >= sent or (is_over and time.monotonic() >= self._patient_until)
+    def expect(self, update: int) -> None:
+        """The page is ready as soon as it tells that it has drawn this update, or a later one."""
+        self._expected = update
+        self._ask_at = time.monotonic() + self._silent
+
+    def is_ready(self, *, is_over: bool) -> bool:
+        """Whether the page has drawn what it was sent; once the cluster ``is_over`` there may never be a page."""
+        is_drawn = self._expected <= self.drawn
+        return not self._is_there or is_drawn or (is_over and time.monotonic() >= self._over_at)
+
+    @property
+    def is_to_be_asked(self) -> bool:
+        """Whether it has been silent for so long that it may have nothing to tell."""
+        return time.monotonic() >= self._ask_at
+
+    def wait_longer(self) -> None:
+        """It has been asked: it may be silent twice as long."""
+        self._silent *= 2
+        self._ask_at = time.monotonic() + self._silent
 
 
 class TraceFollower:
@@ -241,7 +274,7 @@ def redraw(shown: go.FigureWidget, new: go.Figure) -> None:
 
 def _alike(shown: Sequence[Any], new: Sequence[Any]) -> int:
     """The number of traces that can stay with new values: the first ones, while both figures have the same kinds."""
-    pairs = takewhile(lambda pair: pair[0].type == pair[1].type, zip(shown, new, strict=False))
+    pairs = takewhile(lambda pair: type(pair[0]) is type(pair[1]), zip(shown, new, strict=False))
     return sum(1 for _ in pairs)
 
 

@@ -6,6 +6,7 @@ import threading
 import time
 import types
 from collections.abc import Callable
+from typing import Any
 
 import plotly.graph_objects as go
 import pytest
@@ -34,7 +35,7 @@ def run_of(seconds: float) -> Trace:
 
 def looks(figure: go.Figure) -> object:
     """A figure without the names its traces go by on a page."""
-    whole = json.loads(go.Figure(figure).to_json())
+    whole = json.loads(go.Figure(figure.to_dict()).to_json())
     return [{**trace, "uid": None} for trace in whole["data"]], whole["layout"]
 
 
@@ -153,6 +154,27 @@ def test_updates_wait_until_the_page_has_drawn_the_figure(monkeypatch: pytest.Mo
     eventually(lambda: figure.updates > 2)
     assert looks(figure) == built
     figure.set_trait("_js2py_traceDeltas", {"trace_edit_id": 0, "trace_deltas": []})  # what a page says
+    eventually(lambda: looks(figure) != built)
+    figure.close()
+
+
+def test_a_page_that_has_the_figure_already_is_asked_and_gets_what_follows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """JupyterLab asks for the whole figure again once it knows its kernel; drawn already, it says nothing of it."""
+    monkeypatch.setattr(live, "running", lambda: ("a cell", "its run"))
+    monkeypatch.setattr(live, "SILENT", 0.02)
+    stage = Stage(Trace(run_of(0.1).records))
+    figure = live_figure(stage, viz.roles, seconds=None)
+    said = list[dict[str, Any] | None]()
+    figure.observe(lambda change: said.append(change["new"]), "_py2js_restyle")
+    figure.set_trait("_js2py_traceDeltas", {"trace_edit_id": 0, "trace_deltas": []})
+    figure.get_state()
+    built = looks(figure)
+    for record in run_of(0.6).records[len(stage.trace) :]:
+        stage.trace(record)
+    eventually(lambda: len(said) - said.count(None) > 1)  # what is asked first may be lost
+    assert looks(figure) == built
+    asked = max(one["trace_edit_id"] for one in said if one)
+    figure.set_trait("_js2py_traceDeltas", {"trace_edit_id": asked, "trace_deltas": []})
     eventually(lambda: looks(figure) != built)
     figure.close()
 
