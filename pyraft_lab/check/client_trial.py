@@ -52,7 +52,7 @@ from pyraft_lab.session import OutOfOrder
 OUTCOMES_ARE_TRUE = "callers are told what happened"
 NODES = (1, 2, 3)
 RUNS, MOVES, SETTLING, EXPIRY = 24, 120, 2000, 8
-LIMITS = Limits(batches=3, commands=3, bytes=200, read_requests=2, queries=2)
+LIMITS = Limits(batches=3, commands=3, bytes=200, read_requests=2, queries=3)
 Message = Request | Operate
 UNKNOWN = (OutcomeUnknown, NetworkFailed, Fatal)
 """Errors that leave open whether a write happened."""

@@ -14,22 +14,25 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
+from msgspec import Struct
+
 from pyraft_lab.check.failure import Failure
 from pyraft_lab.check.live_trial import without_log
 from pyraft_lab.check.lookahead import EVERY_WAIT_ENDS
 from pyraft_lab.check.swarm import Draw
-from pyraft_lab.client.requests import OpenSession, ReadMany, WriteBatch
+from pyraft_lab.client.requests import OpenSession, ReadMany, Request, WriteBatch
 from pyraft_lab.command import encode, seal
-from pyraft_lab.engine.commands import SetTimer
+from pyraft_lab.engine.commands import CancelTimer, SetTimer
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.messages import Outdated
-from pyraft_lab.engine.timers import HEARTBEAT, lease
+from pyraft_lab.engine.timers import HEARTBEAT, TimerKind, lease, retry
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import DuplicateNode, NotLeader, OutcomeUnknown, Overloaded, PyraftError, Stopped
 from pyraft_lab.machine import KeyValue
 from pyraft_lab.network.base import MemoryNetwork, SessionTakenOver
 from pyraft_lab.network.codec import Envelope
 from pyraft_lab.network.faults import Faults
+from pyraft_lab.runtime.client import Client
 from pyraft_lab.runtime.driver import INBOX
 from pyraft_lab.runtime.raft import Raft
 from pyraft_lab.runtime.timers import ROUNDS, Timers
@@ -131,6 +134,31 @@ async def _shared_batch(cluster: Cluster) -> None:
     same("the bytes of batches at rest", leader._requests._bytes, 0)  # noqa: SLF001 (no caller needs to ask this)
 
 
+class Door(Struct):
+    """What a client needs of a cluster: whom to ask."""
+
+    cluster: Cluster
+
+    def nodes(self) -> Sequence[NodeId]:
+        """The nodes of the cluster."""
+        return NODES
+
+    def check(self, query: object, /) -> None:
+        """Every query can be sent."""
+
+    async def ask(self, node: NodeId, request: Request, /) -> object:
+        """A node's reply."""
+        return await self.cluster.nodes[node].serve(request)
+
+
+async def _client(cluster: Cluster) -> None:
+    """Calls of one client that share a batch each get the answers to their own commands."""
+    client = Client(Door(cluster), deadline=DEADLINE, chance=random.Random(cluster.seed))
+    steps = {"a": 1, "b": 10, "c": 100}
+    calls = (client.write_many([{"op": "incr", "key": key, "by": by}] * 2) for key, by in steps.items())
+    same("the answers to calls that share a batch", await asyncio.gather(*calls), [[1, 2], [10, 20], [100, 200]])
+
+
 async def _deadlines(cluster: Cluster) -> None:
     """A leader that is cut off ends each call at its deadline, and says whether it may have happened."""
     leader = cluster.leader
@@ -230,8 +258,18 @@ async def _flood(cluster: Cluster) -> None:
     same("the messages that a paused node keeps", len(victim._envelopes), INBOX)  # noqa: SLF001 (see above)
 
 
+async def _members(cluster: Cluster) -> None:
+    """A change of members returns when its last step is committed."""
+    leader, *others = sorted(cluster.nodes.values(), key=lambda one: one is not cluster.leader)
+    for voters in ({leader.id, others[0].id}, {others[0].id}):
+        response = await leader.change_membership(voters)
+        assert response.membership is not None, "a change is answered with what it changed"
+        same("the voter sets after a change of members", [*map(set, response.membership.configs)], [voters])
+        same("a change of members is committed", response.log_id.index <= leader.metrics.committed, expected=True)
+
+
 async def _timers(cluster: Cluster) -> None:
-    """An expired timer that is set again is not due, and old rounds are forgotten."""
+    """An expired timer that is set again is not due, old rounds are forgotten, and a kind is cancelled whole."""
     clock, config = Timers(lambda: None, random.Random(cluster.seed)), cluster.config
     clock.set(SetTimer(HEARTBEAT), config, 1)
     await asyncio.sleep(2 * config.heartbeat_interval)
@@ -241,6 +279,11 @@ async def _timers(cluster: Cluster) -> None:
     for round in range(1, ROUNDS + 10):
         clock.set(SetTimer(lease(round)), config, 3)
     same("when the first of many rounds began", clock.began(1), None)
+    for peer in NODES:
+        clock.set(SetTimer(retry(peer)), config, 4)
+    clock.cancel(CancelTimer(retry(0)))
+    await asyncio.sleep(2 * config.retry_timeout)
+    same("timers of a kind that was cancelled", [one for one in clock.overdue() if one.kind is TimerKind.RETRY], [])
     clock.stop()
 
 
@@ -249,11 +292,13 @@ ALONE = Config(check_quorum=False)
 TRIES: Sequence[tuple[Callable[[Cluster], Awaitable[None]], Config]] = (
     (_answers, Config()),
     (_shared_batch, Config()),
+    (_client, Config()),
     (_deadlines, ALONE),
     (_room, ALONE),
     (_frozen, Config()),
     (_end, Config()),
     (_double, Config()),
+    (_members, Config()),
     (_timers, Config()),
     (_flood, Config()),
 )

@@ -15,6 +15,7 @@ They are for campaigns. Under swapped rules those that presuppose such a rule ar
 """
 
 from collections.abc import Iterator, Sequence
+from typing import get_args
 
 from pyraft_lab.check.situations import IMPOSSIBLE
 from pyraft_lab.engine.commands import (
@@ -37,6 +38,7 @@ from pyraft_lab.engine.messages import (
     AppendRefused,
     AppendRequest,
     HeartbeatResponse,
+    Message,
     PreVoteRequest,
     PreVoteResponse,
     SnapshotRequest,
@@ -47,8 +49,8 @@ from pyraft_lab.engine.messages import (
 )
 from pyraft_lab.engine.rules import has_heard_leader, has_lost_lease, snapshots_being_sent
 from pyraft_lab.engine.state import Leader, Progress, RaftState, Replicate, Step
-from pyraft_lab.engine.timers import QUORUM
-from pyraft_lab.engine.types import Index, LogId, NodeId, Vote
+from pyraft_lab.engine.timers import QUORUM, TRANSFER, LeaderTimer
+from pyraft_lab.engine.types import NO_NODE, Index, LogId, NodeId, Vote
 from pyraft_lab.sim.local_invariants import as_violations
 from pyraft_lab.sim.properties import Violation
 from pyraft_lab.sim.safety import NOTHING_IMPOSSIBLE, has_entry, has_majority
@@ -69,6 +71,10 @@ COUNTS_ANSWERS = "only answers count"
 ROUNDS_BACKED = "rounds are backed"
 STORED_IS_ON_DISK = "what is stored is on disk"
 SNAPSHOTS_DUE = "snapshots are built when due"
+TERMS_RISE = "later terms are adopted"
+TIMERS_END = "a leader's timers end with its leadership"
+LEADERS = frozenset(get_args(LeaderTimer))
+"""The kinds of timers that only a leader has."""
 Broken = Iterator[tuple[str, str]]
 
 
@@ -105,11 +111,14 @@ class Obligations:
             yield from alarms_have_causes(step)
             yield from transfers_keep_snapshots(step, world)
             yield from leases_bind(step)
+            yield from later_terms_are_adopted(step)
             yield from changes_are_as_asked(step)
             yield from targets_have_the_log(step, world)
             yield from leaders_lead_on(step)
             yield from snapshots_arrive_whole(step, world)
             yield from pieces_are_small(step)
+        if type(step.before.role) is Leader and type(after.role) is not Leader:
+            yield from timers_have_ended(world.nodes[after.id])
         if type(after.role) is Leader and after.role is not step.before.role:
             yield from windows_hold(after.role, after)
             yield from progress_stays(step)
@@ -171,6 +180,8 @@ def leases_bind(step: Step) -> Broken:
     Pre-votes that pass over leases let a server that was cut off depose its leader: the leader learns its higher term.
     """
     event = step.event
+    if type(event) is Boot:
+        yield from _keeps_lease(step.after)
     if not isinstance(event, Receive) or not isinstance(event.message, (VoteRequest, PreVoteRequest)):
         return
     if (isinstance(event.message, VoteRequest) and event.message.transfer) or not has_heard_leader(step.before):
@@ -181,6 +192,26 @@ def leases_bind(step: Step) -> Broken:
                 yield LEASES_BIND, f"node {step.after.id} votes for node {dst} within its leader's vote lease"
             case _:
                 pass
+
+
+def _keeps_lease(state: RaftState) -> Broken:
+    """Who followed a leader, or campaigned, before a restart may have promised somebody a vote lease (§6.4.1)."""
+    vote, is_alone = state.vote, state.membership.voters == {state.id}
+    may_have_promised = not is_alone and vote.node != NO_NODE and vote.committed != (vote.node == state.id)
+    if state.config.vote_lease and may_have_promised and not has_heard_leader(state):
+        yield LEASES_BIND, f"node {state.id} starts with {vote}, and without a vote lease"
+
+
+def later_terms_are_adopted(step: Step) -> Broken:
+    """A request for a vote in a later term ends this one, whether the vote is granted or not (§5.1)."""
+    match step.event:
+        case Receive(src, VoteRequest(vote=vote)) if not has_heard_leader(step.before) and step.after.term < vote.term:
+            yield (
+                TERMS_RISE,
+                f"node {step.after.id} stays in term {step.after.term}, and node {src} asks in {vote.term}",
+            )
+        case _:
+            pass
 
 
 def targets_have_the_log(step: Step, world: World) -> Broken:
@@ -207,6 +238,22 @@ def leaders_lead_on(step: Step) -> Broken:
     if not is_removed and not (isinstance(event, Fire) and event.timer == QUORUM and has_lost_lease(before)):
         where = f"{after.membership} from {after.membership_id} on, with {after.committed} committed"
         yield LEADS_ON, f"node {after.id} leaves term {after.term} in {where}"
+    handover = before.role.transfer
+    if is_removed and handover is not None and not handover.asked and handover.to in after.membership.voters:
+        told = {command.dst for command in step.commands if type(command) is Send and _is_order(command.message)}
+        if told != {handover.to} and not (isinstance(event, Fire) and event.timer == TRANSFER):
+            yield LEADS_ON, f"node {after.id} leaves term {after.term}, and node {handover.to} is not told to campaign"
+
+
+def _is_order(message: Message) -> bool:
+    return type(message) is TimeoutNow
+
+
+def timers_have_ended(node: Node) -> Broken:
+    """Who leads no more has no timer of a leader: one that fires in its next leadership would mean another round."""
+    left = sorted(str(timer) for timer in node.timers if timer.kind in LEADERS)
+    if node.up and left:
+        yield TIMERS_END, f"node {node.id} leads no more, and has {', '.join(left)}"
 
 
 def changes_are_as_asked(step: Step) -> Broken:

@@ -7,6 +7,7 @@ client, an operator or a late message also comes just then is rarer still::
     it has lost its quorum, and does not know                       ── a write? a change?
     two appends are on their way                                    ── the first is acknowledged, a refusal comes late?
     it sends a snapshot, and has a newer one                        ── a third? a purge? a late answer about another?
+    it transfers leadership                                         ── to another server? to itself? to a learner?
     a follower has entries that nobody else has, and callers wait   ── an append, a snapshot of the next leader?
     a server votes no more                                          ── its election timer? an operator's trigger?
     a peer has led, and holds nothing                               ── a refusal of it? its vote? is it unreachable?
@@ -24,13 +25,14 @@ from msgspec.structs import replace
 from pyraft_lab.check.lookahead import EVERY_WAIT_ENDS
 from pyraft_lab.check.obligations import (
     ARRIVES_WHOLE,
+    AS_ASKED,
     COUNTS_ANSWERS,
     LIMITS_HOLD,
     STORED_IS_ON_DISK,
     TRANSFERS_REFUSE,
     VOTERS_LEAD,
 )
-from pyraft_lab.engine.commands import Accepted, Apply, InstallSnapshot, Purge, Readable, Send, TakeSnapshot
+from pyraft_lab.engine.commands import Accepted, Apply, Done, InstallSnapshot, Purge, Readable, Send, TakeSnapshot
 from pyraft_lab.engine.engine import Engine
 from pyraft_lab.engine.events import (
     AllowRevert,
@@ -46,10 +48,11 @@ from pyraft_lab.engine.events import (
     Receive,
     SnapshotBuilt,
     SnapshotGone,
+    TransferLeader,
     Unreachable,
 )
 from pyraft_lab.engine.log import Configuration, Entry, Noop, Normal, SnapshotMeta
-from pyraft_lab.engine.membership import Batch
+from pyraft_lab.engine.membership import AddLearners, Batch
 from pyraft_lab.engine.messages import (
     AppendAccepted,
     AppendRefused,
@@ -72,7 +75,7 @@ from pyraft_lab.engine.state import (
     SendSnapshot,
     Step,
 )
-from pyraft_lab.engine.timers import ELECTION, TRANSFER
+from pyraft_lab.engine.timers import ELECTION, HEARTBEAT, TRANSFER
 from pyraft_lab.engine.types import ORIGIN, LogId, NodeId, RequestId, Vote
 from pyraft_lab.pending_requests import PendingRequests
 from pyraft_lab.sim.local_invariants import as_violations, installs_replace_the_log
@@ -83,6 +86,7 @@ from pyraft_lab.trace.record import Record
 READS_ARE_FRESH = "reads are fresh"
 LOST_REFUSE = "leaders without a quorum refuse"
 AS_COMPARED = "answers say what was compared"
+HANDED_AS_ASKED = "transfers are as asked"
 ASKED: RequestId = 0
 """The id of a request that nobody has made."""
 EVERY = 16
@@ -160,7 +164,10 @@ class Asked(Struct, frozen=True, kw_only=True):
             return
         yield from self._reads(role, "lease")
         yield from self._reads(role, "index")
+        yield from self._waiting_read(role)
         yield from self._requests(role)
+        yield from self._transfers(role)
+        yield from self._addresses()
         yield from self._snapshots()
         for one in role.progress:
             yield from self._lost_logs(role, one)
@@ -189,6 +196,40 @@ class Asked(Struct, frozen=True, kw_only=True):
                     yield READS_ARE_FRESH, f"{where} would be served by round {read.round}, which began before it"
         if any(index < least for index in served):
             yield READS_ARE_FRESH, f"{where} would be served at {served}, and must see {least}"
+
+    def _waiting_read(self, leader: Leader) -> Broken:
+        """A read that waits for the next round has every peer asked in it, even one that needs no heartbeat (§6.4)."""
+        config = replace(self.state.config, enable_heartbeat=True, suppress_heartbeats=True, read_sends_heartbeat=False)
+        spared = tuple(replace(one, last_append_round=leader.round) for one in leader.progress)
+        busy = replace(self.state, config=config, role=replace(leader, progress=spared))
+        waiting = self._step(Read((ASKED,), "index"), busy).after
+        if not isinstance(waiting.role, Leader) or all(ASKED not in read.requests for read in waiting.role.reads):
+            return
+        told = {command.dst for command in self._step(Fire(HEARTBEAT), waiting).commands if isinstance(command, Send)}
+        for one in leader.progress:
+            if one.peer not in told:
+                yield EVERY_WAIT_ENDS, f"a read of node {waiting.id} would wait, and node {one.peer} is not asked"
+
+    def _transfers(self, leader: Leader) -> Broken:
+        """Leadership goes to the voter that was named last, or stays with the leader that was; nobody else is one."""
+        state, voters = self.state, self.state.membership.voters
+        moving = [PendingTransfer(voter) for voter in sorted(voters - {state.id})[:1]]
+        for to in state.membership.nodes:
+            before = moving[0] if moving and to in voters else None
+            step = self._step(TransferLeader(ASKED, to), replace(state, role=replace(leader, transfer=before)))
+            is_done, role = any(type(command) is Done for command in step.commands), step.after.role
+            wanted = to if to in voters - {state.id} else None
+            if isinstance(role, Leader) and (role.transfer and role.transfer.to) != wanted:
+                yield HANDED_AS_ASKED, f"node {state.id} would go on with {role.transfer}, asked for node {to}"
+            if is_done and to not in voters:
+                yield HANDED_AS_ASKED, f"node {state.id} would agree to a transfer to node {to}, which is no voter"
+
+    def _addresses(self) -> Broken:
+        """The address of a node that is added once more stays: only ``SetNodes`` and ``ReplaceNodes`` change it."""
+        for node, address in self.state.membership.nodes.items():
+            added = ChangeMembership(request=ASKED, change=AddLearners({node: f"not {address}"}))
+            if self._step(added).after.membership.nodes.get(node, address) != address:
+                yield AS_ASKED, f"node {self.state.id} would change the address of node {node}, which it is to add"
 
     def _requests(self, leader: Leader) -> Broken:
         """A leader that transfers leadership, or has lost its quorum, takes no requests (dissertation §3.10, §6.2)."""

@@ -119,11 +119,14 @@ class Client:
     def _result(self, call: Write | Read, count: int | None) -> Awaitable[Any]:
         """The result of a call, which runs on the loop thread; a list if the call has a ``count``."""
         longer = 0 if count is None else count * SECONDS_PER_COMMAND
-        return self._driver.call(call, count, self._deadline + longer, self._home or self._visited())
+        home = self._home or self._visited()
+        return self._driver.call(call, count, self._deadline + longer, home)
 
     def _visited(self) -> LoopOwner:
         """Without ``home``: the loop of the first call; after that loop ends, a new session on the current loop."""
-        if self._loop is None or self._loop.is_closed:
+        if self._loop is None:
+            self._loop = LoopOwner()
+        elif self._loop.is_closed:
             self._loop, self._driver = LoopOwner(), self._new_driver()
         return self._loop
 

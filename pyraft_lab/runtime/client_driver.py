@@ -195,13 +195,14 @@ class ClientDriver:
 
     def _watch_ends(self) -> None:
         """Keep one timer for the earliest deadline of all calls."""
-        if self._end is None and self._ends and self._open:
-            loop = asyncio.get_running_loop()
-            self._end = loop.call_at(self._ends[0][0], self._give_up)
-        elif self._end is not None and not self._open:
+        first = self._ends[0][0] if self._ends and self._open else None
+        if self._end is not None and (first is None or first < self._end.when()):
             self._end.cancel()
             self._end = None
+        if first is None:
             self._ends.clear()
+        elif self._end is None:
+            self._end = asyncio.get_running_loop().call_at(first, self._give_up)
 
     def _give_up(self) -> None:
         self._end = None

@@ -16,10 +16,13 @@ from pyraft_lab.check.obligations import (
     ROUNDS_BACKED,
     STORED_IS_ON_DISK,
     TARGETS_WAIT,
+    TERMS_RISE,
+    TIMERS_END,
     TRANSFERS_REFUSE,
     VOTERS_LEAD,
     Obligations,
     changes_are_as_asked,
+    later_terms_are_adopted,
     leaders_lead_on,
     leases_bind,
     pieces_are_small,
@@ -29,13 +32,14 @@ from pyraft_lab.check.obligations import (
     snapshots_arrive_whole,
     stored_is_on_disk,
     targets_have_the_log,
+    timers_have_ended,
     voters_after,
     windows_hold,
 )
 from pyraft_lab.engine.commands import Accepted, Append, Apply, Command, InstallSnapshot, Purge, Send
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import step
-from pyraft_lab.engine.events import ChangeMembership, Event, Fire, Propose, PurgeLog, Receive, SendHeartbeat
+from pyraft_lab.engine.events import Boot, ChangeMembership, Event, Fire, Propose, PurgeLog, Receive, SendHeartbeat
 from pyraft_lab.engine.log import Configuration, Entry, Normal
 from pyraft_lab.engine.membership import (
     AddLearners,
@@ -48,9 +52,10 @@ from pyraft_lab.engine.membership import (
 )
 from pyraft_lab.engine.messages import PreVoteRequest, TimeoutNow, VoteRequest
 from pyraft_lab.engine.rules import RAFT
+from pyraft_lab.engine.startup import start
 from pyraft_lab.engine.state import Follower, Inflight, Leader, PendingTransfer, RaftState, Replicate, Step
-from pyraft_lab.engine.timers import QUORUM
-from pyraft_lab.engine.types import LogId, Vote
+from pyraft_lab.engine.timers import QUORUM, TRANSFER
+from pyraft_lab.engine.types import ORIGIN, LogId, Vote
 from pyraft_lab.sim.properties import Checker
 from pyraft_lab.sim.simulation import Simulation
 
@@ -150,6 +155,52 @@ def test_a_leader_leaves_when_its_removal_is_committed_or_its_quorum_is_lost_and
         leaves = done(before, event=Fire(QUORUM), after=replace(state, role=left.role))
         assert names(leaders_lead_on(leaves)) == found
     assert names(leaders_lead_on(done(removed))) == set()
+
+
+def test_a_leader_that_was_removed_hands_over_to_whom_an_operator_named() -> None:
+    state, role = leading(settled())
+    target = role.progress[0].peer
+    others = Membership.of(state.membership.voters - {state.id})
+    place = LogId(state.term, state.id, state.log.last.index + 1)
+    log = state.log.append([Entry(place, Configuration(others))])
+    moving = replace(role, transfer=PendingTransfer(target))
+    before = replace(state, disk=replace(state.disk, log=log), committed=place.index, role=moving)
+    left = replace(before, role=Follower())
+    order = Send(target, TimeoutNow(vote=state.vote, last=place), False)  # noqa: FBT003
+    assert names(leaders_lead_on(done(before, after=left))) == {LEADS_ON}
+    assert names(leaders_lead_on(done(before, order, after=left))) == set()
+    assert names(leaders_lead_on(done(before, event=Fire(TRANSFER), after=left))) == set()
+
+
+def test_a_request_for_a_vote_in_a_later_term_ends_the_term_of_who_is_not_bound_by_a_lease() -> None:
+    sim = settled()
+    bound = next(one.state for one in sim.nodes.values() if one.id != sim.leader)
+    free = replace(bound, role=Follower())
+    asks = Receive(9, VoteRequest(vote=Vote(bound.term + 1, 9), last=ORIGIN))
+    for state in (bound, free):
+        assert names(later_terms_are_adopted(step(state, asks))) == set()
+    assert names(later_terms_are_adopted(done(free, event=asks))) == {TERMS_RISE}
+
+
+def test_who_may_have_promised_a_vote_lease_keeps_it_over_a_restart() -> None:
+    sim = settled()
+    state, _ = leading(sim)
+    forgetful = replace(RAFT, starts_with_vote_lease=lambda _: False)
+    for vote, may_have_promised in (
+        (Vote(9, 9, committed=True), True),
+        (Vote(9, state.id), True),
+        (Vote(9, 9), False),
+        (Vote(9, state.id, committed=True), False),
+    ):
+        stopped = start(state.id, replace(state.disk, vote=vote), state.config)
+        assert names(leases_bind(step(stopped, Boot()))) == set()
+        assert names(leases_bind(step(stopped, Boot(), forgetful))) == ({LEASES_BIND} if may_have_promised else set())
+
+
+def test_who_leads_no_more_has_no_timers_of_a_leader() -> None:
+    sim = settled()
+    for id, node in sim.world.nodes.items():
+        assert names(timers_have_ended(node)) == ({TIMERS_END} if id == sim.leader else set())
 
 
 @pytest.mark.parametrize("retain", [False, True])

@@ -33,6 +33,11 @@ CLIENT: Sequence[tuple[str, str, str]] = (
     ),
     ("pyraft_lab.client.machine:_on_answers", "_put_back(turn, reading, left)", "_put_back(turn, reading, ())"),
     ("pyraft_lab.client.machine:_on_timer", "turn.tell(Forget(request))", "pass"),
+    (
+        "pyraft_lab.client.sending:_of_policy",
+        "takewhile(lambda read: read.policy == policy, reads)",
+        "read for read in reads if read.policy == policy",
+    ),
 )
 """Edits of the client: where, what, and by what."""
 CALLS: Sequence[tuple[str, str, str]] = (
@@ -84,6 +89,14 @@ CALLS: Sequence[tuple[str, str, str]] = (
     ("pyraft_lab.runtime.lifecycle:NodeLifecycle._close", "driver.requests.fail(reason)", "pass"),
     ("pyraft_lab.runtime.lifecycle:NodeLifecycle._close", "self._changed()", "pass"),
     ("pyraft_lab.runtime.lifecycle:_claim", "if id(machine) in _SERVES:", "if False:"),
+    ("pyraft_lab.runtime.raft:Raft._change", "membership is None or", "membership is not None or"),
+    ("pyraft_lab.runtime.metrics:has_left", " and now.committed >= now.membership_id.index", ""),
+    (
+        "pyraft_lab.runtime.client_driver:OpenCall.take",
+        "values[part.place : part.place + part.count]",
+        "values[: part.count]",
+    ),
+    ("pyraft_lab.engine.timers:stopped_by", "[one for one in running if one.kind is cancelled.kind]", "()"),
     ("pyraft_lab.client.serving:reply", "one if isinstance(one, Rejected) else Value(one)", "Value(one)"),
 )
 DIRECTORIES: Sequence[tuple[str, str, str]] = (
@@ -109,6 +122,15 @@ MOMENTS: Sequence[tuple[str, str, str]] = (
     ("pyraft_lab.engine.replication:start_over", ", may_revert=False", ""),
     ("pyraft_lab.engine.requests:_stop_transfer", "turn.write(Noop())", "pass"),
     ("pyraft_lab.engine.engine:on_trigger", "turn.update(config=config)", "pass"),
+    ("pyraft_lab.engine.requests:transfer", " or handover.to != event.to:", ":"),
+    ("pyraft_lab.engine.requests:transfer", "_stop_transfer(turn)", "pass"),
+    ("pyraft_lab.engine.requests:_transfer_refusal", "event.to in state.membership.voters", "True"),
+    (
+        "pyraft_lab.engine.membership:_table_after",
+        "{**_addresses(learners), **nodes}",
+        "{**nodes, **_addresses(learners)}",
+    ),
+    ("pyraft_lab.engine.replication:on_heartbeat_timer", " and not turn.leader.reads", ""),
 )
 
 
@@ -129,7 +151,7 @@ def test_a_mistake_in_a_directory_is_named(edit: tuple[str, str, str]) -> None:
 
 @pytest.mark.parametrize("edit", MOMENTS)
 def test_a_mistake_in_a_moment_that_seldom_comes_is_named(edit: tuple[str, str, str]) -> None:
-    sim = Simulation(3)
+    sim = Simulation(3, learners=1)
     leader = sim.run_until(lambda s: s.leader)
     assert leader is not None
     sim.run(0.5)

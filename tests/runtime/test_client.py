@@ -118,6 +118,17 @@ async def test_a_deadline_says_what_was_tried_on_whom_and_whether_it_may_have_ha
     assert (1, "node 1 refuses: no leader is known; try again later") in caught.value.tried
 
 
+async def test_a_shorter_deadline_ends_its_call_before_those_that_began_earlier() -> None:
+    client = Client(Cluster(lambda *_: asyncio.sleep(60)), deadline=50)
+    patient = asyncio.create_task(client.write(1))
+    await asyncio.sleep(0.01)
+    client.deadline = 0.05
+    with pytest.raises(Timeout, match=r"within 0\.05 s"):
+        await asyncio.wait_for(client.write(2), 20)
+    assert not patient.done()
+    patient.cancel()
+
+
 async def test_a_write_without_an_answer_is_asked_for_and_not_sent_again() -> None:
     def lose(_node: NodeId, request: Request) -> Any:
         return asyncio.sleep(60) if isinstance(request, WriteBatch) else None
@@ -170,6 +181,14 @@ async def test_an_unknown_outcome_is_looked_for() -> None:
 def test_a_client_without_a_home_goes_on_in_the_next_loop() -> None:
     client = Client(Cluster())
     assert [asyncio.run(client.write(1)) for _ in range(3)] == [1, 2, 3]
+
+
+async def test_the_first_call_of_a_client_without_a_home_is_of_its_one_session() -> None:
+    cluster = Cluster()
+    client = Client(cluster)
+    id = client.id
+    assert [await client.write(1), await client.write(1)] == [1, 2]
+    assert (client.id, [*cluster.sessions.sessions], cluster.asked(OpenSession)) == (id, [id], 1)
 
 
 def test_callers_of_many_threads_share_one_client() -> None:
