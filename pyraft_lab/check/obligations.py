@@ -17,6 +17,7 @@ They are for campaigns. Under swapped rules those that presuppose such a rule ar
 from collections.abc import Iterator, Sequence
 from typing import get_args
 
+from pyraft_lab.check.lookahead import EVERY_WAIT_ENDS
 from pyraft_lab.check.situations import IMPOSSIBLE
 from pyraft_lab.engine.commands import (
     Accepted,
@@ -38,7 +39,6 @@ from pyraft_lab.engine.messages import (
     AppendRefused,
     AppendRequest,
     HeartbeatResponse,
-    Message,
     PreVoteRequest,
     PreVoteResponse,
     SnapshotRequest,
@@ -71,7 +71,7 @@ COUNTS_ANSWERS = "only answers count"
 ROUNDS_BACKED = "rounds are backed"
 STORED_IS_ON_DISK = "what is stored is on disk"
 SNAPSHOTS_DUE = "snapshots are built when due"
-TERMS_RISE = "later terms are adopted"
+LATER_TERMS = "later terms are adopted"
 TIMERS_END = "a leader's timers end with its leadership"
 LEADERS = frozenset(get_args(LeaderTimer))
 """The kinds of timers that only a leader has."""
@@ -128,6 +128,7 @@ class Obligations:
             yield from stored_is_on_disk(after, world)
         if after.applied != step.before.applied:
             yield from no_snapshot_is_due(after)
+            yield from no_read_waits(world.nodes[after.id])
         if type(step.event) is Propose:
             yield from requests_are_limited(step, step.event)
 
@@ -207,7 +208,7 @@ def later_terms_are_adopted(step: Step) -> Broken:
     match step.event:
         case Receive(src, VoteRequest(vote=vote)) if not has_heard_leader(step.before) and step.after.term < vote.term:
             yield (
-                TERMS_RISE,
+                LATER_TERMS,
                 f"node {step.after.id} stays in term {step.after.term}, and node {src} asks in {vote.term}",
             )
         case _:
@@ -238,15 +239,22 @@ def leaders_lead_on(step: Step) -> Broken:
     if not is_removed and not (isinstance(event, Fire) and event.timer == QUORUM and has_lost_lease(before)):
         where = f"{after.membership} from {after.membership_id} on, with {after.committed} committed"
         yield LEADS_ON, f"node {after.id} leaves term {after.term} in {where}"
-    handover = before.role.transfer
-    if is_removed and handover is not None and not handover.asked and handover.to in after.membership.voters:
-        told = {command.dst for command in step.commands if type(command) is Send and _is_order(command.message)}
-        if told != {handover.to} and not (isinstance(event, Fire) and event.timer == TRANSFER):
-            yield LEADS_ON, f"node {after.id} leaves term {after.term}, and node {handover.to} is not told to campaign"
+    if is_removed:
+        yield from _hands_over(step, before.role)
 
 
-def _is_order(message: Message) -> bool:
-    return type(message) is TimeoutNow
+def _hands_over(step: Step, leader: Leader) -> Broken:
+    """Who leaves tells the target an operator named to campaign, else the voter with most of the log (§3.10)."""
+    after, handover = step.after, leader.transfer
+    voters = {one.peer: one.matched for one in leader.progress if one.peer in after.membership.voters}
+    told = {one.dst for one in step.commands if type(one) is Send and type(one.message) is TimeoutNow}
+    if handover is not None and (handover.asked or handover.to not in voters or step.event == Fire(TRANSFER)):
+        return
+    answered = {step.event.src} if isinstance(step.event, Receive) else set()  # it may have just got the rest
+    best = answered | {peer for peer, matched in voters.items() if matched == max(voters.values())}
+    wanted = best if handover is None else {handover.to}
+    if voters and not (told and told <= wanted):
+        yield LEADS_ON, f"node {after.id} leaves and tells {sorted(told)} to campaign, instead of {sorted(wanted)}"
 
 
 def timers_have_ended(node: Node) -> Broken:
@@ -371,6 +379,13 @@ def no_snapshot_is_due(state: RaftState) -> Broken:
     ):
         if limit is not None and reached >= limit:
             yield SNAPSHOTS_DUE, f"node {state.id} has applied {reached} since its snapshot, the limit is {limit}"
+
+
+def no_read_waits(node: Node) -> Broken:
+    """A read is answered as soon as what it must see is applied, by entries or by a snapshot (dissertation §6.4)."""
+    for read in node.pending.reads:
+        if read.at.index <= node.pending.applied:
+            yield EVERY_WAIT_ENDS, f"node {node.id} has applied {node.pending.applied}, and a read of {read.at} waits"
 
 
 # Bookkeeping (§5.3)

@@ -5,10 +5,12 @@ from collections.abc import Iterator
 import pytest
 from msgspec.structs import replace
 
+from pyraft_lab.check.lookahead import EVERY_WAIT_ENDS
 from pyraft_lab.check.obligations import (
     ARRIVES_WHOLE,
     AS_ASKED,
     COUNTS_ANSWERS,
+    LATER_TERMS,
     LEADS_ON,
     LEASES_BIND,
     LIMITS_HOLD,
@@ -16,7 +18,6 @@ from pyraft_lab.check.obligations import (
     ROUNDS_BACKED,
     STORED_IS_ON_DISK,
     TARGETS_WAIT,
-    TERMS_RISE,
     TIMERS_END,
     TRANSFERS_REFUSE,
     VOTERS_LEAD,
@@ -25,6 +26,7 @@ from pyraft_lab.check.obligations import (
     later_terms_are_adopted,
     leaders_lead_on,
     leases_bind,
+    no_read_waits,
     pieces_are_small,
     progress_stays,
     requests_are_limited,
@@ -36,7 +38,7 @@ from pyraft_lab.check.obligations import (
     voters_after,
     windows_hold,
 )
-from pyraft_lab.engine.commands import Accepted, Append, Apply, Command, InstallSnapshot, Purge, Send
+from pyraft_lab.engine.commands import Accepted, Append, Apply, Command, InstallSnapshot, Purge, Readable, Send
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import step
 from pyraft_lab.engine.events import Boot, ChangeMembership, Event, Fire, Propose, PurgeLog, Receive, SendHeartbeat
@@ -148,8 +150,9 @@ def test_a_leader_leaves_when_its_removal_is_committed_or_its_quorum_is_lost_and
     place = LogId(state.term, state.id, state.log.last.index + 1)
     removed = replace(state, disk=replace(state.disk, log=state.log.append([Entry(place, Configuration(others))])))
     left = replace(removed, role=Follower())
+    order = Send(min(others.voters), TimeoutNow(vote=state.vote), False)  # noqa: FBT003
     for after, found in ((left, {LEADS_ON}), (replace(left, committed=place.index), set[str]())):
-        assert names(leaders_lead_on(done(removed, after=after))) == found
+        assert names(leaders_lead_on(done(removed, order, after=after))) == found
     lost = replace(state, role=replace(role, expired_round=role.round))
     for before, found in ((state, {LEADS_ON}), (lost, set[str]())):
         leaves = done(before, event=Fire(QUORUM), after=replace(state, role=left.role))
@@ -170,6 +173,21 @@ def test_a_leader_that_was_removed_hands_over_to_whom_an_operator_named() -> Non
     assert names(leaders_lead_on(done(before, after=left))) == {LEADS_ON}
     assert names(leaders_lead_on(done(before, order, after=left))) == set()
     assert names(leaders_lead_on(done(before, event=Fire(TRANSFER), after=left))) == set()
+    behind = replace(role.progress[0], matched=0)
+    unnamed = replace(before, role=role.with_progress(behind))
+    for peer in others.voters:
+        order = Send(peer, TimeoutNow(vote=state.vote), False)  # noqa: FBT003
+        assert names(leaders_lead_on(done(unnamed, order, after=left))) == ({LEADS_ON} if peer == target else set())
+
+
+def test_a_read_of_what_is_applied_does_not_wait() -> None:
+    sim = settled()
+    state, _ = leading(sim)
+    node = sim.world.nodes[state.id]
+    assert node.pending.applied > 1
+    for index, found in ((node.pending.applied, {EVERY_WAIT_ENDS}), (node.pending.applied + 1, set[str]())):
+        reads = (Readable((1,), LogId(state.term, state.id, index)),)
+        assert names(no_read_waits(replace(node, pending=replace(node.pending, reads=reads)))) == found
 
 
 def test_a_request_for_a_vote_in_a_later_term_ends_the_term_of_who_is_not_bound_by_a_lease() -> None:
@@ -179,7 +197,7 @@ def test_a_request_for_a_vote_in_a_later_term_ends_the_term_of_who_is_not_bound_
     asks = Receive(9, VoteRequest(vote=Vote(bound.term + 1, 9), last=ORIGIN))
     for state in (bound, free):
         assert names(later_terms_are_adopted(step(state, asks))) == set()
-    assert names(later_terms_are_adopted(done(free, event=asks))) == {TERMS_RISE}
+    assert names(later_terms_are_adopted(done(free, event=asks))) == {LATER_TERMS}
 
 
 def test_who_may_have_promised_a_vote_lease_keeps_it_over_a_restart() -> None:

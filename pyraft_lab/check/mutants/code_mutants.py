@@ -32,7 +32,7 @@ MACHINE = (
             "if read.at.index <= pending.applied]",
             "if read.at.index <= pending.applied + 2]",
         ),
-        seed=1,
+        seed=5,
     ),
     CodeMutant(
         name="restores-onto-the-old",
@@ -58,7 +58,7 @@ MACHINE = (
             "sorted(self.data.items(),",
             "sorted(((key, value) for key, value in self.data.items() if value),",
         ),
-        seed=17,
+        seed=28,
     ),
     CodeMutant(
         name="answers-for-others",
@@ -285,7 +285,7 @@ DRIVER = (
             "self.machine.fork(), cause",
             "self.machine, cause",
         ),
-        seed=17,
+        seed=0,
     ),
     CodeMutant(
         name="loads-every-snapshot",

@@ -27,7 +27,7 @@ ENGINE = (
             "turn.emit(RestoreMachine(snapshot))",
             "pass",
         ),
-        seed=28,
+        seed=33,
     ),
     CodeMutant(
         name="never-learns-terms",
